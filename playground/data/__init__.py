@@ -1,0 +1,76 @@
+"""Data sets: whole in memory as uint8, indexed by number.
+
+An embedded set needs no network. Loading is cached, checksums are verified the first time, and a set that
+cannot be found raises `DataUnavailable` with the command that would put it where.
+"""
+
+import threading
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from playground.data import emoji, idx, toys
+from playground.data.images import DataUnavailable, Images
+
+__all__ = ["DataUnavailable", "Images", "binarise", "load", "names", "to_float", "to_uint8"]
+
+_LOADERS: dict[str, Callable[[str], Images]] = {
+    "mnist": idx.load_mnist,
+    "fashion_mnist": idx.load_fashion_mnist,
+    "emoji_noto": emoji.load_noto,
+    "emoji_twemoji": emoji.load_twemoji,
+    **toys.LOADERS,
+}
+_LOADED: dict[tuple[str, str], Images] = {}
+_LOCK = threading.Lock()
+
+
+def names() -> list[str]:
+    """Every data set there is."""
+    return list(_LOADERS)
+
+
+def load(name: str, split: str = "train") -> Images:
+    """One split of a data set, read once and shared.
+
+    Args:
+        name: one of `names()`.
+        split: ``train`` or ``test``.
+
+    Raises:
+        ValueError: for an unknown name or split.
+        DataUnavailable: if its files are not here and cannot be fetched, or are damaged.
+    """
+    if name not in _LOADERS:
+        raise ValueError(f"There is no data set {name!r}; choose one of: {', '.join(_LOADERS)}.")
+    if split not in ("train", "test"):
+        raise ValueError(f"A data set has a 'train' and a 'test' split; got {split!r}.")
+    with _LOCK:
+        if (name, split) not in _LOADED:
+            _LOADED[name, split] = _LOADERS[name](split)
+        return _LOADED[name, split]
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Uint8 in [0, 255] -> float32 in [-1, 1], same shape."""
+    return images.to(torch.float32).mul_(2 / 255).sub_(1)
+
+
+def to_uint8(x: Tensor) -> Tensor:
+    """Float in [-1, 1] -> uint8 in [0, 255], rounded to the nearest of the 256 levels, same shape."""
+    return x.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def binarise(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Stochastic binarisation (Salakhutdinov & Murray 2008): a pixel is 1 with its intensity as probability.
+
+    Args:
+        x: (B, C, H, W) in [-1, 1].
+        generator: source of the coin flips, on any device.
+
+    Returns:
+        The same shape, values -1 and 1.
+    """
+    flips = torch.rand(x.shape, generator=generator, device=generator.device).to(x.device)
+    return torch.where(flips < (x + 1) / 2, 1.0, -1.0)

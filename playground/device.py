@@ -1,0 +1,26 @@
+"""Which device the playground computes on."""
+
+import os
+
+import torch
+
+
+def pick() -> torch.device:
+    """The device named by ``PLAYGROUND_DEVICE``, otherwise cuda, then mps, then cpu.
+
+    Raises:
+        ValueError: if the variable names no device of this machine.
+    """
+    wanted = os.environ.get("PLAYGROUND_DEVICE", "").strip()
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if not wanted:
+        return torch.device(next(kind for kind, there in available.items() if there))
+    kind = wanted.split(":")[0]
+    if not available.get(kind, False):
+        names = ", ".join(name for name, there in available.items() if there)
+        raise ValueError(f"PLAYGROUND_DEVICE={wanted!r} is not available here; choose one of: {names}.")
+    return torch.device(wanted)

@@ -1,0 +1,104 @@
+"""The full run behind every shipped model: train by the recipe with checkpoints, write weights and card."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from playground import data, device, registry, replay, weights
+from playground.paths import cache_folder
+from playground.training import TrainEvent, Training, train
+
+CHECKPOINT_SECONDS = 120.0
+_LIBRARIES = ("torch", "numpy", "diffusers", "safetensors")
+
+
+def checkpoint_path(name: str) -> Path:
+    """Where the checkpoint of a model's run is kept."""
+    return cache_folder() / "checkpoints" / f"{name}.pt"
+
+
+def pretrain(
+    name: str, *, minutes: float | None = None, resume: bool = False, seed: int = 0
+) -> Iterator[TrainEvent]:
+    """Train a model by its recipe, yielding after every update; ends by writing weights, card and replay.
+
+    Closing the iterator (or an interrupt) leaves a checkpoint from which ``resume`` goes on.
+
+    Args:
+        name: of the model.
+        minutes: train for this long instead of the recipe's number of steps; decay follows.
+        resume: go on from the checkpoint, if there is one.
+        seed: of the initial weights, the order of the pictures and all noise.
+
+    Raises:
+        WeightsError: if the checkpoint does not fit.
+        TrainingDiverged: if a loss is not finite.
+    """
+    spec = registry.spec(name)
+    images = data.load(spec.dataset, "train")
+    training = Training(spec, images, seed=seed, device=device.pick(), minutes=minutes)
+    path = checkpoint_path(name)
+    state = training.resume(path) if resume and path.is_file() else {}
+    recorder = replay.Recorder(state.get("replay"))
+    saved = time.monotonic()
+    try:
+        for event in train(training, preview="moments"):
+            recorder.record(event)
+            yield event
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                training.save(path, {"replay": recorder.state()})
+                saved = time.monotonic()
+    finally:
+        training.save(path, {"replay": recorder.state()})
+    weights.save(name, training.best_model().state_dict(), card(training))
+    recorder.write(name)
+
+
+def card(training: Training) -> dict[str, Any]:
+    """Everything about a run that its weights should say of themselves, but for the metrics."""
+    spec = training.spec
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "family": spec.family,
+        "year": spec.year,
+        "paper": f"arXiv:{spec.paper}" if spec.paper else "",
+        "summary": spec.about.summary.en,
+        "source": f"trained from scratch by `python -m playground pretrain {spec.name}`",
+        "licence": "Apache-2.0",
+        "dataset": training.dataset,
+        "recipe": asdict(training.recipe),
+        "config": spec.config_dict(),
+        "seed": training.seed,
+        "num_steps": training.step,
+        "num_images": training.step * training.recipe.batch_size,
+        "training_minutes": round(training.elapsed / 60, 1),
+        "device": _device_name(training.device),
+        "num_threads": torch.get_num_threads(),
+        "date": datetime.date.today().isoformat(),
+        "libraries": {library: _version(library) for library in _LIBRARIES}
+        | {"python": platform.python_version()},
+        "metrics": {},
+    }
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _device_name(where: torch.device) -> str:
+    """What a person calls the device: the GPU's name, or the processor and its number of cores."""
+    if where.type == "cuda":
+        return torch.cuda.get_device_name(where)
+    return f"{where.type}, {platform.machine()}, {os.cpu_count()} cores"

@@ -1,0 +1,112 @@
+"""The models there are: discovered in ``models/``, built fresh for training, loaded once for all others."""
+
+import importlib
+import pkgutil
+import threading
+from collections import OrderedDict
+from functools import cache
+from typing import Any
+
+import torch
+
+from playground import device, models, weights
+from playground.spec import GenerativeModel, ModelSpec
+
+MAX_BYTES = 2**30  # of loaded weights; the least recently used model makes room
+
+_LOADED: OrderedDict[tuple[str, str], GenerativeModel] = OrderedDict()
+_LOCK = threading.Lock()  # guards the two dictionaries
+_NAME_LOCKS: dict[str, threading.Lock] = {}  # one loads, the others wait
+
+
+class UnknownModel(ValueError):
+    """No model has that name."""
+
+
+@cache
+def _specs() -> dict[str, ModelSpec]:
+    found: dict[str, ModelSpec] = {}
+    for module in sorted(m.name for m in pkgutil.iter_modules(models.__path__) if not m.name.startswith("_")):
+        for spec_ in importlib.import_module(f"{models.__name__}.{module}").SPECS:
+            if spec_.name in found:
+                raise RuntimeError(
+                    f"Two models are called {spec_.name!r}; the second is in models/{module}.py."
+                )
+            found[spec_.name] = spec_
+    return found
+
+
+def names(capability: str | None = None) -> list[str]:
+    """Every model, or those with a capability such as ``Samples``, oldest paper first within a family."""
+    kept = [s for s in _specs().values() if capability is None or capability in s.capabilities]
+    families = list(dict.fromkeys(s.family for s in sorted(kept, key=lambda s: (s.year, s.name))))
+    return [s.name for s in sorted(kept, key=lambda s: (families.index(s.family), s.year, s.name))]
+
+
+def spec(name: str) -> ModelSpec:
+    """The specification of a model.
+
+    Raises:
+        UnknownModel: if there is none of that name.
+    """
+    try:
+        return _specs()[name]
+    except (KeyError, TypeError):
+        known = ", ".join(names())
+        raise UnknownModel(f"There is no model {str(name)[:60]!r}; choose one of: {known}.") from None
+
+
+def shipped(name: str) -> bool:
+    """Whether a model's trained weights are here."""
+    return weights.shipped(spec(name).name)
+
+
+def card(name: str) -> dict[str, Any]:
+    """The card of a model's weights; raises WeightsError if there is none."""
+    return weights.read_card(spec(name).name)
+
+
+def build(name: str, seed: int = 0) -> GenerativeModel:
+    """A fresh, untrained model, the caller's own."""
+    return spec(name).build(seed)
+
+
+def load(name: str) -> GenerativeModel:
+    """The trained model, shared by everyone: in eval mode, on `device.pick()`, not to be changed.
+
+    Raises:
+        UnknownModel: if there is no such model.
+        weights.WeightsError: if its weights are missing, damaged or do not fit.
+    """
+    spec_ = spec(name)
+    where = device.pick()
+    key = (name, str(where))
+    with _LOCK:
+        name_lock = _NAME_LOCKS.setdefault(name, threading.Lock())
+    with name_lock:
+        with _LOCK:
+            if key in _LOADED:
+                _LOADED.move_to_end(key)
+                return _LOADED[key]
+        model = spec_.build()
+        weights.load_state(name, model)
+        model.eval().requires_grad_(False).to(where)
+        with _LOCK:
+            _LOADED[key] = model
+            _evict()
+        return model
+
+
+def unload() -> None:
+    """Forget every loaded model; those still in use live on until their users are done."""
+    with _LOCK:
+        _LOADED.clear()
+
+
+def _evict() -> None:
+    while len(_LOADED) > 1 and sum(map(_num_bytes, _LOADED.values())) > MAX_BYTES:
+        _LOADED.popitem(last=False)
+
+
+def _num_bytes(model: torch.nn.Module) -> int:
+    return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))

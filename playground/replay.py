@@ -1,0 +1,115 @@
+"""What a training run leaves behind to be replayed in seconds: its losses and a dozen moments of its samples.
+
+``pretrained/<name>/replay.json`` holds the losses, at most 300 points a curve, and the steps of the moments;
+``replay.png`` holds the pictures, a row a moment.
+"""
+
+import json
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from playground import data, weights
+from playground.training import TrainEvent
+
+MAX_POINTS = 300
+_JSON, _PNG = "replay.json", "replay.png"
+
+
+class Recorder:
+    """Collects events in bounded memory: when a curve is full, neighbouring points are averaged in pairs."""
+
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
+        """Start empty, or from what `state` returned before a checkpoint."""
+        state = state or {}
+        self._every: int = state.get("every", 1)  # updates averaged into one point
+        self._points: dict[str, list[list[float]]] = state.get("points", {})
+        self._pending: dict[str, list[float]] = {}
+        self._frames: list[tuple[int, Tensor]] = [(s, f) for s, f in state.get("frames", [])]
+
+    def record(self, event: TrainEvent) -> None:
+        """Add one update."""
+        for name, value in event.metrics.items():
+            pending = self._pending.setdefault(name, [])
+            pending.append(value)
+            if len(pending) >= self._every:
+                self._points.setdefault(name, []).append([event.step, sum(pending) / len(pending)])
+                pending.clear()
+        if any(len(points) >= 2 * MAX_POINTS for points in self._points.values()):
+            self._points = {name: _halve(points) for name, points in self._points.items()}
+            self._every *= 2
+        if event.samples is not None:
+            self._frames.append((event.step, data.to_uint8(event.samples)))
+
+    def state(self) -> dict[str, Any]:
+        """All of it as plain values and tensors, for a checkpoint."""
+        return {"every": self._every, "points": self._points, "frames": [list(f) for f in self._frames]}
+
+    def losses(self) -> dict[str, list[list[float]]]:
+        """The curves by name, each at most `MAX_POINTS` points of [step, value]."""
+        return {n: p if len(p) <= MAX_POINTS else _halve(p) for n, p in self._points.items()}
+
+    def frames(self) -> list[tuple[int, Tensor]]:
+        """The moments: (step, (16, C, H, W) uint8)."""
+        return list(self._frames)
+
+    def write(self, name: str) -> None:
+        """Put the replay beside the weights of `name`."""
+        strips = [_strip(frame) for _, frame in self._frames]
+        content: dict[str, Any] = {
+            "losses": {n: [[s, _round(v)] for s, v in points] for n, points in self.losses().items()},
+            "steps": [step for step, _ in self._frames],
+            "shape": list(self._frames[0][1].shape) if self._frames else [],
+        }
+        text = json.dumps(content, separators=(",", ":"))
+        if strips:
+            buffer = BytesIO()
+            Image.fromarray(np.concatenate(strips)).save(buffer, "PNG", optimize=True)
+            weights.atomic_write(weights.folder(name) / _PNG, buffer.getvalue())
+        weights.atomic_write(weights.folder(name) / _JSON, text.encode())
+
+
+def read(name: str) -> dict[str, Any]:
+    """The replay of a model's shipped training.
+
+    Returns:
+        ``losses``: {name: [[step, value], ...]} and ``frames``: [(step, (16, C, H, W) uint8), ...].
+
+    Raises:
+        weights.WeightsError: if there is none, or it cannot be read.
+    """
+    try:
+        content = json.loads((weights.folder(name) / _JSON).read_text(encoding="utf-8"))
+        frames: list[tuple[int, Tensor]] = []
+        if content["steps"]:
+            with Image.open(weights.folder(name) / _PNG) as sheet:
+                frames = list(zip(content["steps"], _cut(np.asarray(sheet), content["shape"]), strict=True))
+        return {"losses": content["losses"], "frames": frames}
+    except (OSError, ValueError, KeyError) as error:
+        raise weights.WeightsError(f"There is no replay of {name} that can be read ({error}).") from error
+
+
+def _halve(points: list[list[float]]) -> list[list[float]]:
+    pairs = zip(points[::2], points[1::2], strict=False)
+    return [[b[0], (a[1] + b[1]) / 2] for a, b in pairs]
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _strip(frame: Tensor) -> np.ndarray:
+    """(B, C, H, W) uint8 -> (H, B * W) or (H, B * W, 3)."""
+    _, channels, height, _ = frame.shape
+    row = frame.permute(2, 0, 3, 1).reshape(height, -1, channels)
+    return row.squeeze(-1).numpy() if channels == 1 else row.numpy()
+
+
+def _cut(sheet: np.ndarray, shape: list[int]) -> list[Tensor]:
+    num, channels, height, width = shape
+    moments = sheet.reshape(-1, height, num, width, channels).transpose(0, 2, 4, 1, 3)
+    return [torch.from_numpy(moment.copy()) for moment in moments]

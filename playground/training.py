@@ -1,0 +1,294 @@
+"""Training: one iterator that the Train tab, the command line and the tests all consume.
+
+`Training` holds the whole state of a run (model, average, optimisers, random numbers, step) and can be saved
+and resumed to the same result; `train` drives it and yields a `TrainEvent` after every update. Not asking for
+the next event pauses the run, closing the iterator stops it.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from playground import data
+from playground.data import Images
+from playground.spec import Batch, GenerativeModel, ModelSpec, Recipe
+from playground.weights import WeightsError, atomic_write
+
+NUM_PREVIEWS = 16
+_MOMENTS = (
+    0.0,
+    0.01,
+    0.03,
+    0.07,
+    0.13,
+    0.21,
+    0.31,
+    0.43,
+    0.56,
+    0.7,
+    0.85,
+    1.0,
+)  # of progress, when recording
+_LIVE_SHARE = 0.08  # of the time may go into live previews
+_SNAPSHOT_EVERY = 50  # steps between copies of the last good state
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss is not finite; the model is back at its last good state."""
+
+    def __init__(self, step: int, lr: float) -> None:
+        """Remember the step and the learning rate at which it happened."""
+        super().__init__(
+            f"Training diverged at step {step:,} with learning rate {lr:.2g}: a loss is not finite. "
+            "Try a smaller learning rate."
+        )
+        self.step, self.lr = step, lr
+
+
+@dataclass(frozen=True)
+class TrainEvent:
+    """What one update did.
+
+    Attributes:
+        step: updates so far.
+        num_steps: updates of the whole run; estimated when the run is measured in minutes.
+        metrics: the losses by name.
+        samples: (16, C, H, W) in [-1, 1] on the CPU from fixed latents, when it was time for them.
+        images_per_second: of the bare updates, smoothed.
+        progress: 0 to 1.
+        eta: seconds left.
+        lr: learning rate of this update, as a fraction of each optimiser's peak.
+    """
+
+    step: int
+    num_steps: int
+    metrics: dict[str, float]
+    samples: Tensor | None
+    images_per_second: float
+    progress: float
+    eta: float
+    lr: float
+
+
+def lr_factor(recipe: Recipe, step: int, progress: float) -> float:
+    """Linear warm-up, then decay to `final_lr` by progress; multiplies every optimiser's learning rate."""
+    warm = min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else 1.0
+    shape = {
+        "cosine": (1 + math.cos(math.pi * min(progress, 1.0))) / 2,
+        "linear": 1 - min(progress, 1.0),
+        "none": 1.0,
+    }[recipe.decay]
+    return warm * (recipe.final_lr + (1 - recipe.final_lr) * shape)
+
+
+def average_model(model: GenerativeModel, decay: float) -> AveragedModel:
+    """Exponential moving average whose decay rises from 0.1 to `decay`, so that the start fades soon."""
+
+    def lerp(averaged: Any, current: Any, num_averaged: Tensor | int) -> None:
+        n = float(num_averaged)
+        torch._foreach_lerp_(list(averaged), list(current), 1 - min(decay, (1 + n) / (10 + n)))
+
+    return AveragedModel(model, multi_avg_fn=lerp)
+
+
+class Training:
+    """The whole state of one run."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        images: Images,
+        recipe: Recipe | None = None,
+        *,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        minutes: float | None = None,
+    ) -> None:
+        """Build model and optimisers; with `minutes` the run is measured in time instead of steps."""
+        self.spec, self.recipe, self.seed, self.minutes = spec, recipe or spec.recipe, seed, minutes
+        self.device = torch.device(device)
+        self.model = spec.build(seed).to(self.device).train()
+        self.optimizers = self.model.make_optimizers(self.recipe)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["initial_lr"] = group["lr"]
+        self.ema = average_model(self.model, self.recipe.ema) if self.recipe.ema else None
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.images, self.labels = images.images.to(self.device), images.labels.to(self.device)
+        self.dataset = images.name
+        self.step, self.elapsed = 0, 0.0
+        self._order: tuple[int, Tensor] | None = None
+        self._good: dict[str, Tensor] | None = None
+
+    @property
+    def progress(self) -> float:
+        """How much of the run is done, 0 to 1."""
+        done = self.elapsed / (60 * self.minutes) if self.minutes else self.step / self.recipe.num_steps
+        return min(done, 1.0)
+
+    @property
+    def num_steps(self) -> int:
+        """Updates of the whole run; an estimate when it is measured in minutes."""
+        if not self.minutes:
+            return self.recipe.num_steps
+        return max(self.step, round(self.step / max(self.progress, 1e-9)))
+
+    def batch(self, step: int) -> Batch:
+        """The batch of an update: every picture once an epoch, in an order drawn from seed and epoch."""
+        size = min(self.recipe.batch_size, len(self.images))
+        epoch, position = divmod(step, len(self.images) // size)
+        if self._order is None or self._order[0] != epoch:
+            shuffler = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            order = torch.randperm(len(self.images), generator=shuffler)
+            self._order = (epoch, order.to(self.device))
+        index = self._order[1][position * size : (position + 1) * size]
+        x = self.images[index]
+        x = data.to_float(x) if x.dtype == torch.uint8 else x
+        return Batch(x, self.labels[index], self.generator, self.progress)
+
+    def update(self) -> tuple[dict[str, float], float]:
+        """One update of every network: the losses by name and the learning rate's factor.
+
+        Raises:
+            TrainingDiverged: if a loss is not finite; the weights are back at the last good state.
+        """
+        factor = lr_factor(self.recipe, self.step, self.progress)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+        before = self._copy() if self.step % _SNAPSHOT_EVERY == 0 else None
+        metrics = self.model.train_step(self.batch(self.step), self.optimizers)
+        if not all(math.isfinite(value) for value in metrics.values()):
+            self.model.load_state_dict(self._good or before or self.model.state_dict())
+            peak = max(g["lr"] for o in self.optimizers.values() for g in o.param_groups)
+            raise TrainingDiverged(self.step + 1, peak)
+        self._good = before or self._good  # its loss was finite, so it was good
+        if self.ema is not None:
+            self.ema.update_parameters(self.model)
+        self.step += 1
+        return metrics, factor
+
+    def best_model(self) -> GenerativeModel:
+        """The averaged model if there is one, with what averaging invalidates recomputed; in eval mode."""
+        if self.ema is None:
+            return self.model.eval()
+        averaged: GenerativeModel = self.ema.module
+        with torch.no_grad():
+            averaged.recalibrate(self._batches())
+        return averaged.eval()
+
+    def preview(self) -> Tensor:
+        """(16, C, H, W) in [-1, 1] on the CPU: the same latents (and labels 0 to 9) every time."""
+        model = self.best_model()
+        labels = torch.arange(NUM_PREVIEWS, device=self.device) % 10 if self.spec.conditional else None
+        generator = torch.Generator().manual_seed(self.seed)
+        with torch.no_grad():
+            for moment in model.sample(NUM_PREVIEWS, labels=labels, generator=generator, **self.spec.preview):
+                last = moment.x
+        self.model.train()
+        return last.detach().float().cpu()
+
+    def save(self, path: Path, extra: dict[str, Any] | None = None) -> None:
+        """Write a checkpoint, whole or not at all."""
+        buffer = BytesIO()
+        state = {
+            "spec": self.spec.name, "dataset": self.dataset, "recipe": asdict(self.recipe), "seed": self.seed,
+            "step": self.step, "elapsed": self.elapsed, "model": self.model.state_dict(),
+            "ema": self.ema.state_dict() if self.ema is not None else None,
+            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+            "generator": self.generator.get_state(), "extra": extra or {},
+        }  # fmt: skip
+        torch.save(state, buffer)
+        atomic_write(path, buffer.getvalue())
+
+    def resume(self, path: Path) -> dict[str, Any]:
+        """Go on from a checkpoint; returns what was saved beside the state.
+
+        Raises:
+            WeightsError: if it cannot be read or belongs to another model, recipe, data set or seed.
+        """
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
+            raise WeightsError(f"The checkpoint {path} cannot be read ({type(error).__name__}).") from error
+        mine = {"spec": self.spec.name, "dataset": self.dataset, "seed": self.seed}
+        mine["recipe"] = asdict(self.recipe)
+        for key, value in mine.items():
+            if state.get(key) != value:
+                raise WeightsError(
+                    f"The checkpoint {path} was made with another {key}; start without --resume."
+                )
+        self.model.load_state_dict(state["model"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self.generator.set_state(state["generator"].cpu())
+        self.step, self.elapsed = state["step"], state["elapsed"]
+        return state["extra"]
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {key: value.detach().clone() for key, value in self.model.state_dict().items()}
+
+    def _batches(self) -> Iterator[Batch]:
+        generator = torch.Generator(self.device).manual_seed(self.seed)
+        for step in range(len(self.images)):
+            yield self.batch(step)._replace(generator=generator)
+
+
+def train(training: Training, *, preview: str | None = None) -> Iterator[TrainEvent]:
+    """Update until the run is done, yielding after every update.
+
+    Args:
+        training: the run, fresh or resumed; it advances as events are asked for.
+        preview: ``live`` for samples as often as 8% of the time allows, ``moments`` for a dozen in all (the
+            ones a replay shows), None for none.
+
+    Raises:
+        TrainingDiverged: if a loss is not finite.
+    """
+    previews = training.spec.name and preview if "Samples" in training.spec.capabilities else None
+    speed, clock = 0.0, _PreviewClock(previews, training.progress, training.step)
+    while training.progress < 1 or training.step == 0:
+        start = time.perf_counter()
+        metrics, lr = training.update()
+        seconds = time.perf_counter() - start
+        now = training.recipe.batch_size / seconds
+        speed = now if training.step <= 2 else 0.95 * speed + 0.05 * now
+        training.elapsed += seconds
+        samples = None
+        if clock.due(training.progress, training.elapsed):
+            samples = training.preview()
+            training.elapsed += time.perf_counter() - start - seconds
+            clock.spent(time.perf_counter() - start - seconds, training.elapsed)
+        progress = training.progress
+        eta = training.elapsed * (1 - progress) / max(progress, 1e-9)
+        yield TrainEvent(training.step, training.num_steps, metrics, samples, speed, progress, eta, lr)
+
+
+class _PreviewClock:
+    """Decides when it is time for samples."""
+
+    def __init__(self, mode: str | None, progress: float, step: int) -> None:
+        self.mode, self.next_at = mode, 0.0
+        self.moments = [m for m in _MOMENTS if m > progress] if step else list(_MOMENTS)
+
+    def due(self, progress: float, elapsed: float) -> bool:
+        """Whether samples are wanted now."""
+        if self.mode == "moments":
+            passed = [m for m in self.moments if m <= progress]
+            self.moments = self.moments[len(passed) :]
+            return bool(passed)
+        return self.mode == "live" and elapsed >= self.next_at
+
+    def spent(self, seconds: float, elapsed: float) -> None:
+        """Space the next live samples so that they take no more than their share."""
+        self.next_at = elapsed + max(0.5, seconds / _LIVE_SHARE)

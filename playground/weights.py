@@ -1,0 +1,156 @@
+"""Weights on disk: ``pretrained/<name>/`` holds model.safetensors, card.json and README.md.
+
+Files are written whole or not at all (temporary file, fsync, rename), and read only if their sha256 is the
+card's: safetensors loads a flipped byte without a word.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+
+from playground.paths import pretrained_folder
+
+_WEIGHTS, _CARD, _README = "model.safetensors", "card.json", "README.md"
+
+
+class WeightsError(RuntimeError):
+    """Shipped weights cannot be used; the message is one sentence that says why and what helps."""
+
+
+def folder(name: str) -> Path:
+    """Where a model's weights live."""
+    return pretrained_folder() / name
+
+
+def shipped(name: str) -> bool:
+    """Whether a model has weights and a card."""
+    return (folder(name) / _WEIGHTS).is_file() and (folder(name) / _CARD).is_file()
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new one and nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save(name: str, state: dict[str, Tensor], card: dict[str, Any]) -> dict[str, Any]:
+    """Write weights and card; the card gets the sha256 and the shapes, and is returned."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    content = save_safetensors(tensors)
+    card = card | {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "num_parameters": sum(value.numel() for value in tensors.values()),
+        "shapes": {key: list(value.shape) for key, value in tensors.items()},
+    }
+    atomic_write(folder(name) / _WEIGHTS, content)
+    write_card(name, card)
+    return card
+
+
+def read_card(name: str) -> dict[str, Any]:
+    """The card of a model's weights.
+
+    Raises:
+        WeightsError: if it is missing or is not a JSON object with a sha256.
+    """
+    path = folder(name) / _CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"There are no weights of {name} yet; `python -m playground pretrain {name}` makes them."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"The card of {name} cannot be read ({error}); restore {path}.") from error
+    if not isinstance(card, dict) or not isinstance(card.get("sha256"), str):
+        raise WeightsError(f"The card of {name} has no sha256; restore {path}.")
+    return card
+
+
+def write_card(name: str, card: dict[str, Any]) -> None:
+    """Write card.json and the README.md a person reads, both from `card`."""
+    text = json.dumps(card, indent=1, ensure_ascii=False)
+    atomic_write(folder(name) / _CARD, (text + "\n").encode())
+    atomic_write(folder(name) / _README, _readme(card).encode())
+
+
+def load_state(name: str, model: nn.Module) -> None:
+    """Fill `model` with its shipped weights.
+
+    Raises:
+        WeightsError: if a file is missing, damaged, or does not fit the model.
+    """
+    card = read_card(name)
+    path = folder(name) / _WEIGHTS
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"The weights of {name} cannot be read ({error}); restore {path}.") from error
+    if hashlib.sha256(content).hexdigest() != card["sha256"]:
+        raise WeightsError(
+            f"The weights of {name} are damaged (wrong sha256); restore {path} or train it again."
+        )
+    try:
+        state = load_safetensors(content)
+    except SafetensorError as error:
+        raise WeightsError(
+            f"The weights of {name} are no safetensors file ({error}); restore {path}."
+        ) from error
+    _fill(name, model, state)
+
+
+def _fill(name: str, model: nn.Module, state: dict[str, Tensor]) -> None:
+    expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in state.items()}
+    if expected != found:
+        wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+        raise WeightsError(
+            f"The weights of {name} do not fit its architecture (first of {len(wrong)} differences: "
+            f"{wrong[0]} is {found.get(wrong[0], 'missing')}, not {expected.get(wrong[0], 'expected')}); train it again."
+        )
+    with torch.no_grad():
+        model.load_state_dict(state)
+
+
+def _readme(card: dict[str, Any]) -> str:
+    """The model card in the Hub's form: front matter, then tables."""
+    name = card["name"]
+    metrics = "\n".join(
+        f"| {key} | {entry['value']} | {entry.get('num', '')} |"
+        for key, entry in card.get("metrics", {}).items()
+    )
+    facts = "\n".join(f"| {key} | {card.get(key, '')} |" for key in (
+        "family", "paper", "dataset", "num_parameters", "seed", "num_steps", "training_minutes", "device",
+        "sha256",
+    ))  # fmt: skip
+    return (
+        "---\nlicense: apache-2.0\nlibrary_name: pytorch\n"
+        f"tags: [{card['family']}, generative-playground]\n---\n"
+        f"# {card['title']} (`{name}`)\n\n{card['summary']}\n\n"
+        f"Made by `python -m playground pretrain {name}`; "
+        f"the numbers by `python -m playground evaluate {name}`.\n\n"
+        f"| fact | value |\n| --- | --- |\n{facts}\n\n"
+        f"| metric | value | computed on (pictures) |\n| --- | --- | --- |\n{metrics}\n\n"
+        "Frechet and kernel distances, precision, recall, density and coverage are measured on the features "
+        "of this repository's own digit classifier: they compare with each other and with nothing else.\n\n"
+        f"Licence: {card['licence']}. Source: {card['source']}.\n"
+    )
