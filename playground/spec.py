@@ -6,6 +6,7 @@ lists its variants in ``SPECS``. Everything else (drop-downs, sliders, tabs, com
 
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,6 +15,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 _INIT_LOCK = threading.Lock()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """For library code that draws from torch's global generator: one thread at a time, leaving no trace."""
+    with _INIT_LOCK, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 class Words(NamedTuple):
@@ -297,8 +306,7 @@ class ModelSpec:
 
     def build(self, seed: int = 0) -> GenerativeModel:
         """A fresh, untrained model; the same seed builds the same weights."""
-        with _INIT_LOCK, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             return self.model(self.config)
 
     def defaults(self) -> dict[str, Any]:

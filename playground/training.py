@@ -38,6 +38,7 @@ _MOMENTS = (
     1.0,
 )  # of progress, when recording
 _LIVE_SHARE = 0.08  # of the time may go into live previews
+_RECALIBRATION_BATCHES = 32
 _SNAPSHOT_EVERY = 50  # steps between copies of the last good state
 
 
@@ -240,7 +241,7 @@ class Training:
 
     def _batches(self) -> Iterator[Batch]:
         generator = torch.Generator(self.device).manual_seed(self.seed)
-        for step in range(len(self.images)):
+        for step in range(_RECALIBRATION_BATCHES):
             yield self.batch(step)._replace(generator=generator)
 
 

@@ -123,9 +123,10 @@ def _fill(name: str, model: nn.Module, state: dict[str, Tensor]) -> None:
     found = {key: tuple(value.shape) for key, value in state.items()}
     if expected != found:
         wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+        key = wrong[0]
         raise WeightsError(
-            f"The weights of {name} do not fit its architecture (first of {len(wrong)} differences: "
-            f"{wrong[0]} is {found.get(wrong[0], 'missing')}, not {expected.get(wrong[0], 'expected')}); train it again."
+            f"The weights of {name} do not fit its architecture ({len(wrong)} differences; {key} is "
+            f"{found.get(key, 'missing')} where {expected.get(key, 'nothing')} is expected); train it again."
         )
     with torch.no_grad():
         model.load_state_dict(state)

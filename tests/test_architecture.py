@@ -13,7 +13,17 @@ from playground import registry
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted([ROOT / "app.py", *(ROOT / "playground").rglob("*.py")])
 # Imports go down or stay on their floor; what is not named here (registry, training, figures, ...) is on floor 3.
-FLOORS = {"spec": 0, "device": 0, "paths": 0, "locale": 0, "nn": 1, "data": 1, "models": 2, "tabs": 4, "__main__": 4}
+FLOORS = {
+    "spec": 0,
+    "device": 0,
+    "paths": 0,
+    "locale": 0,
+    "nn": 1,
+    "data": 1,
+    "models": 2,
+    "tabs": 4,
+    "__main__": 4,
+}
 
 
 def module_of(path: Path) -> str:
@@ -106,7 +116,9 @@ def test_no_list_of_models_and_no_question_after_a_name():
     names = set(registry.names())
 
     def count(nodes: list[ast.expr]) -> int:
-        return sum(isinstance(n, ast.Constant) and isinstance(n.value, str) and n.value in names for n in nodes)
+        return sum(
+            isinstance(n, ast.Constant) and isinstance(n.value, str) and n.value in names for n in nodes
+        )
 
     for module in [m for m in TREES if not m.startswith("playground.models")]:
         for node in ast.walk(TREES[module]):
@@ -158,7 +170,9 @@ def run_blocked(blocked: str, code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_everything_that_trains_or_samples_imports_without_gradio():
-    modules = [m for m in TREES if m != "app" and not m.startswith(("playground.tabs", "playground.__main__"))]
+    modules = [
+        m for m in TREES if m != "app" and not m.startswith(("playground.tabs", "playground.__main__"))
+    ]
     done = run_blocked("gradio", f"for name in {modules!r}: importlib.import_module(name)")
     assert done.returncode == 0, done.stderr
 

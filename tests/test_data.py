@@ -36,7 +36,9 @@ def test_emoji_splits_hold_out_every_tenth(name):
     train, test = data.load(name, "train"), data.load(name, "test")
     assert len(test) == 191 and len(train) + len(test) == 1906
     assert train.images.shape[1:] == test.images.shape[1:] == (3, 64, 64)
-    assert all(i % 10 == 0 for i in emoji.indices("test")) and not any(i % 10 == 0 for i in emoji.indices("train"))
+    assert all(i % 10 == 0 for i in emoji.indices("test")) and not any(
+        i % 10 == 0 for i in emoji.indices("train")
+    )
     assert set(train.labels.tolist()) <= set(range(len(train.classes)))
     corners = train.images[:, :, 0, 0].float().mean()
     assert corners > 200, "emoji stand on white"
@@ -44,7 +46,9 @@ def test_emoji_splits_hold_out_every_tenth(name):
 
 def test_the_two_emoji_styles_are_aligned():
     """The same index is the same emoji: its counterpart is the nearest of 191 far more often than by chance."""
-    noto, twemoji = (data.to_float(data.load(name, "test").images) for name in ("emoji_noto", "emoji_twemoji"))
+    noto, twemoji = (
+        data.to_float(data.load(name, "test").images) for name in ("emoji_noto", "emoji_twemoji")
+    )
     a, b = (torch.nn.functional.avg_pool2d(x, 4).flatten(1) for x in (noto, twemoji))
     nearest = torch.cdist(a, b).argmin(1)
     indices = torch.arange(len(a))
@@ -74,7 +78,9 @@ def test_binarise_is_black_and_white_with_the_right_mean():
     assert torch.equal(binary, data.binarise(x, torch.Generator().manual_seed(0)))
 
 
-@pytest.mark.parametrize("name", [name for name in data.names() if not name.startswith(("mnist", "fashion", "emoji"))])
+@pytest.mark.parametrize(
+    "name", [name for name in data.names() if not name.startswith(("mnist", "fashion", "emoji"))]
+)
 def test_toys_are_points_in_the_square(name):
     points = data.load(name)
     assert points.images.shape == (len(points), 2, 1, 1) and points.images.abs().max() <= 1
@@ -114,7 +120,9 @@ def test_fashion_mnist_is_taken_from_the_system_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(idx, "_SYSTEM", tmp_path)
     parts = idx._PARTS["test"]
     arrays = (torch.zeros(4, 28, 28, dtype=torch.uint8), torch.arange(4, dtype=torch.uint8))
-    digests = {part: _write_idx(tmp_path / f"{part}.gz", array) for part, array in zip(parts, arrays, strict=True)}
+    digests = {
+        part: _write_idx(tmp_path / f"{part}.gz", array) for part, array in zip(parts, arrays, strict=True)
+    }
     monkeypatch.setattr(idx, "_FASHION_SHA256", digests)
     articles = idx.load_fashion_mnist("test")
     assert articles.images.shape == (4, 1, 28, 28) and articles.labels.tolist() == [0, 1, 2, 3]

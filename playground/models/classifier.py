@@ -5,13 +5,15 @@ network (He et al. 2015, arXiv:1512.03385) trained here on MNIST by cross-entrop
 
     loss = -log softmax(W h(x))[label],    h(x) = relu(...) in R^128, the features.
 
-Differences from the paper: three stages on 28x28, pooling instead of strides at the input, and training pictures that are
-slightly moved, turned, scaled and made noisy, so that the features do not punish what an eye does not see: a
-network trained on clean MNIST moves the Frechet distance a thousandfold for an invisible grey background.
+Differences from the paper: three stages for 28x28 pixels, the first two without blocks, and training pictures
+that are slightly moved, turned, scaled and made noisy, so that the features do not punish what no eye sees:
+on those of a network trained on clean pictures, faint background noise moves the Frechet distance a
+thousandfold.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -39,10 +41,10 @@ class ClassifierConfig:
     channels: int = 1
     width: int = 32
     num_features: int = 128
-    num_blocks: tuple[int, int] = (1, 1)
+    num_blocks: tuple[int, int] = (0, 1)
     noise: float = 0.3
-    shift: float = 2.0
-    angle: float = 0.15
+    shift: float = 1.5
+    angle: float = 0.12
 
 
 def augment(x: Tensor, generator: torch.Generator, *, noise: float, shift: float, angle: float) -> Tensor:
@@ -77,7 +79,8 @@ class Block(nn.Module):
         """Both convolutions keep `width` channels."""
         super().__init__()
         self.body = nn.Sequential(conv(width, width), nn.ReLU(), conv(width, width))
-        nn.init.zeros_(self.body[2][1].weight)  # starts as the identity
+        for parameter in cast(nn.Sequential, self.body[2])[1].parameters():
+            nn.init.zeros_(parameter)  # the block starts as the identity
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, H, W) -> the same shape."""
@@ -99,11 +102,12 @@ class Classifier(GenerativeModel, Classifies):
         """Build it."""
         super().__init__()
         self.config, width = config, config.width
+        early, late = config.num_blocks
         self.num_classes, self.num_features = config.num_classes, config.num_features
         self.trunk = nn.Sequential(
             conv(config.channels, width, 5), nn.ReLU(), nn.MaxPool2d(2),
-            conv(width, 2 * width), nn.ReLU(), *(Block(2 * width) for _ in range(config.num_blocks[0])),
-            conv(2 * width, 3 * width, 3, 2), nn.ReLU(), *(Block(3 * width) for _ in range(config.num_blocks[1])),
+            conv(width, 2 * width), nn.ReLU(), *(Block(2 * width) for _ in range(early)),
+            conv(2 * width, 3 * width, 3, 2), nn.ReLU(), *(Block(3 * width) for _ in range(late)),
             conv(3 * width, config.num_features, 1), nn.ReLU(),
         )  # fmt: skip
         self.head = nn.Linear(config.num_features, config.num_classes)
@@ -118,7 +122,7 @@ class Classifier(GenerativeModel, Classifies):
         return self.head(self.features(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The logits."""
+        """The same as `logits`."""
         return self.logits(x)
 
     def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
@@ -152,3 +156,38 @@ class Classifier(GenerativeModel, Classifies):
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         self.train(training)
+
+
+SPECS: tuple[ModelSpec, ...] = (
+    ModelSpec(
+        name="classifier",
+        title="Digit classifier",
+        family="classifier",
+        year=2015,
+        paper="1512.03385",
+        model=Classifier,
+        config=ClassifierConfig(),
+        recipe=Recipe(
+            num_steps=4700, batch_size=128, lr=4e-3, weight_decay=0.02, warmup=100, decay="cosine", ema=0.998
+        ),
+        about=About(
+            summary=Words(
+                "A small residual network that reads digits. It judges the pictures of the other models: "
+                "distances are measured on its 128 features; its answers say whether the asked digit came "
+                "out. It was trained with mild noise and small movements, so that it overlooks what an eye "
+                "overlooks.",
+                "一个识别数字的小型残差网络。它为其他模型的图片打分:各种距离都在它的 128 维特征上计算,"
+                "它的判断也用来检查生成的数字是否正确。训练时加入了轻微的噪声和位移,因此人眼忽略的差异它也会忽略。",
+            ),
+            formula=r"\mathcal{L} = -\log \operatorname{softmax}(W h(x))_{y}",
+            strengths=Words(
+                "Made for these pictures, fast, and trained here from the same data.",
+                "专为这些图片训练,速度快,数据与其他模型相同。",
+            ),
+            weaknesses=Words(
+                "It knows digits only, so its numbers compare with each other and with no published ones.",
+                "它只认识数字,因此得到的指标只能互相比较,不能与论文中的数值比较。",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,241 @@
+"""The commands: each one checks its values, calls what does the work and prints what comes back.
+
+Exit status 0, or 2 with one sentence on standard error and no trace; ``PLAYGROUND_TRACE=1`` shows the trace
+of what nobody expected.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from playground import console, data, listing, registry, validation, weights
+from playground.console import Failure, Progress, duration
+from playground.spec import GenerativeModel, ModelSpec
+
+BATCH = 100  # pictures at a time; what a seed draws depends on it, so it is no option
+MAX_NUM = 100_000
+_SAY_EVERY = 5.0  # seconds between two lines of pretrain
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Sample, train and measure the playground's generative models.",
+)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A model; `list` shows them.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns the exit status."""
+    try:
+        status = app(arguments, prog_name="python -m playground", standalone_mode=False)
+        sys.stdout.flush()
+    except Exception as error:  # the outermost boundary: whatever it is, its user reads one line
+        return _refuse(error)
+    return _refuse(Failure("Interrupted.")) if status else 0
+
+
+def _refuse(error: Exception) -> int:
+    """Say what went wrong in one line."""
+    if os.environ.get("PLAYGROUND_TRACE"):
+        raise error
+    said = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        said = "There is not enough memory; ask for fewer pictures, or set PLAYGROUND_DEVICE=cpu."
+    elif not isinstance(error, typer.TyperException | Failure | ValueError | RuntimeError):
+        said = f"{type(error).__name__}: {said} (PLAYGROUND_TRACE=1 shows where)."
+    print(" ".join(said.split()), file=sys.stderr)
+    return 2
+
+
+@app.command("list")
+def list_models(
+    as_json: Json = False,
+    readme: Annotated[Path | None, typer.Option(help="Rewrite the table of models in this file.")] = None,
+) -> None:
+    """Every model: name, family, data set, conditional, capabilities, parameters, metrics."""
+    if readme is not None:
+        content = listing.with_table(readme.read_text(encoding="utf-8"))
+        console.write(readme, content.encode())
+    elif as_json:
+        print(json.dumps(listing.rows(), indent=1))
+    else:
+        print(listing.plain())
+
+
+@app.command()
+def sample(
+    name: Name,
+    output: Annotated[str, typer.Option("-o", "--output", help="FILE.png (a grid) or FILE.npz (arrays).")],
+    num: Annotated[int, typer.Option("-n", "--num", help=f"Pictures, 1 to {MAX_NUM}.")] = 16,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same pictures.")] = 0,
+    label: Annotated[str | None, typer.Option(help="The class; without it picture i shows i mod 10.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A control of the model.")
+    ] = None,
+) -> None:
+    """Draw pictures, 100 at a time: model, seed, number, label and controls decide every one of them."""
+    path = Path(output)
+    spec = validation.model(name, "Samples")
+    validation.count(num, 1, MAX_NUM)
+    validation.seed(seed)
+    num_classes = len(data.load(spec.dataset, "test").classes)
+    wanted = validation.label(label, spec, num_classes)
+    controls = validation.assignments(set_ or [], spec)
+    console.check_output(path, (".png", ".npz"))
+    labels = _labels(spec, num, wanted, num_classes)
+    images = np.concatenate(list(_draw(spec, registry.load(name), labels, seed, controls)))
+    if path.suffix.lower() == ".npz":
+        console.write(path, console.npz(images, labels))
+        return
+    from playground import figures
+
+    request = {"model": name, "seed": seed, "label": wanted, "num": num, "controls": controls}
+    console.write(path, figures.png_with_request(figures.grid(images), request))
+
+
+def _labels(spec: ModelSpec, num: int, wanted: int | None, num_classes: int) -> np.ndarray:
+    """(num,) int64: the class asked for, all classes in turn, or -1 for a model that takes none."""
+    if not spec.conditional:
+        return np.full(num, -1, np.int64)
+    return np.arange(num, dtype=np.int64) % num_classes if wanted is None else np.full(num, wanted, np.int64)
+
+
+def _draw(
+    spec: ModelSpec, model: GenerativeModel, labels: np.ndarray, seed: int, controls: dict[str, Any]
+) -> Iterator[np.ndarray]:
+    """Batches of (B, H, W, C) uint8 from one generator, so that a longer run begins like a shorter one."""
+    from playground import figures
+
+    generator = torch.Generator().manual_seed(seed)
+    where = next(model.parameters()).device
+    sampler: Any = model
+    with Progress(spec.title) as progress, torch.no_grad():
+        for start in range(0, len(labels), BATCH):
+            part = torch.from_numpy(labels[start : start + BATCH])
+            asked = part.to(where) if spec.conditional else None
+            for moment in sampler.sample(len(part), labels=asked, generator=generator, **controls):
+                progress.update((start + len(part) * moment.step / moment.num_steps) / len(labels))
+            yield figures.to_pixels(moment.x)
+
+
+@app.command()
+def translate(
+    name: Name,
+    source: Annotated[str, typer.Argument(metavar="IN.png", help="The picture.")],
+    direction: Annotated[str, typer.Option(help="ab or ba.")],
+    output: Annotated[str, typer.Option("-o", "--output", help="OUT.png.")],
+) -> None:
+    """Map a picture to the other domain."""
+    from playground import figures
+
+    spec = validation.model(name, "Translates")
+    if direction not in ("ab", "ba"):
+        raise Failure(f"The direction must be ab or ba; got '{direction}'.")
+    path = Path(output)
+    console.check_output(path, (".png",))
+    channels, height, width = data.load(spec.dataset, "test").images.shape[1:]
+    x = console.read_png(Path(source), (channels, height, width))
+    translator: Any = registry.load(name)
+    with torch.no_grad():
+        y = translator.translate(x.to(next(translator.parameters()).device), direction)
+    console.write(path, figures.png(figures.grid(y)))
+
+
+@app.command()
+def pretrain(
+    name: Name,
+    minutes: Annotated[
+        float | None, typer.Option(help="Train this long instead of the recipe's steps.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the weights, the order of the pictures and all noise.")] = 0,
+    measure: Annotated[
+        bool, typer.Option("--evaluate/--no-evaluate", help="Put metrics on the card.")
+    ] = True,
+) -> None:
+    """Train by the recipe with checkpoints; ends by writing the weights, the card and its numbers."""
+    from playground import pretrain as full_run
+
+    validation.model(name)
+    validation.seed(seed)
+    if minutes is not None:
+        validation.number(minutes, "minutes", 0.01, 10_080)
+    console.check_writable(weights.folder(name))
+    checkpoint = full_run.checkpoint_path(name)
+    console.check_writable(checkpoint.parent)
+    if resume and not checkpoint.is_file():
+        print(f"There is no checkpoint of {name} yet: starting from the beginning.", file=sys.stderr)
+    events = full_run.pretrain(name, minutes=minutes, resume=resume, seed=seed)
+    said = float("-inf")
+    with _interruptible() as interrupted:
+        for event in events:
+            if interrupted:
+                events.close()
+                raise Failure(f"Stopped at step {event.step:,}; {_how_to_resume(name, minutes, seed)}")
+            if time.monotonic() - said > _SAY_EVERY:
+                said = time.monotonic()
+                print(f"{listing.training_line(event)}  {duration(event.eta)} left", flush=True)
+    print(f"The weights are in {weights.folder(name)}.", flush=True)
+    if measure:
+        evaluate([name], write=True)
+
+
+def _how_to_resume(name: str, minutes: float | None, seed: int) -> str:
+    options = (f" --minutes {minutes:g}" if minutes else "") + (f" --seed {seed}" if seed else "")
+    return f"`python -m playground pretrain {name}{options} --resume` goes on from there."
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Collect the first interrupt instead of raising it inside an update; the second one raises."""
+    seen: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@app.command()
+def evaluate(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME ...]", help="All, if none.")] = None,
+    num: Annotated[int, typer.Option(help="Pictures to draw, and test images to score.")] = 10_000,
+    as_json: Json = False,
+    write: Annotated[bool, typer.Option("--write", help="Put the numbers on the cards.")] = False,
+) -> None:
+    """Compute the numbers on the cards again."""
+    from playground import evaluation
+
+    chosen = [validation.model(name).name for name in names or []] or registry.names()
+    validation.count(num, evaluation.MIN_NUM, evaluation.MAX_NUM)
+    found: dict[str, evaluation.Metrics] = {}
+    for name in chosen if names else filter(registry.shipped, chosen):
+        with Progress(name) as progress:
+            for event in evaluation.evaluate_steps(name, num):
+                progress.update(event.done / max(event.total, 1), f"{name}, {event.what}", event.eta)
+        found[name] = event.metrics or {}
+        if write:
+            evaluation.write_card(name, found[name])
+        if not as_json:
+            print(listing.metrics_block(name, found[name]), flush=True)
+    if as_json:
+        print(json.dumps(found, indent=1))

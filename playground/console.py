@@ -1,0 +1,138 @@
+"""What the commands share: progress on a terminal, outputs checked before the work, pictures in and out."""
+
+import io
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from playground import data, validation, weights
+from playground.validation import InvalidInput
+
+
+class Failure(Exception):
+    """What a command cannot do, in one sentence."""
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 4 s, 3 min 20 s, 2 h 5 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class Progress:
+    """One line on the terminal behind standard error, rewritten a few times a second; elsewhere nothing."""
+
+    def __init__(self, what: str) -> None:
+        """`what` stands at the beginning of the line."""
+        self.what, self.start, self.drawn = what, time.monotonic(), 0.0
+        self.shown = sys.stderr.isatty()
+
+    def __enter__(self) -> "Progress":
+        """Start the clock."""
+        return self
+
+    def update(self, done: float, what: str = "", left: float | None = None) -> None:
+        """`done` of the work, 0 to 1, is behind us; `left` seconds remain, or what the pace so far says."""
+        now = time.monotonic()
+        if not self.shown or (now - self.drawn < 0.2 and done < 1):
+            return
+        self.drawn = now
+        if left is None and done:
+            left = (now - self.start) * (1 - done) / done
+        rest = "" if left is None else f", {duration(left)} left"
+        print(f"\r\x1b[K{what or self.what}: {done:.0%}{rest}", end="", file=sys.stderr, flush=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Clear the line."""
+        if self.shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Say before the work, not after it, that its result could not be written.
+
+    Raises:
+        Failure: if the name has another suffix, or no file can be made there.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise Failure(f"The output must end in {' or '.join(suffixes)}; got '{path}'.")
+    if path.is_dir():
+        raise Failure(f"The output {path} is a folder; name a file.")
+    if not path.parent.is_dir():
+        raise Failure(f"The output's folder {path.parent} does not exist; make it first.")
+    check_writable(path.parent)
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder if need be, and see that files can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Failure(f"Nothing can be written to {folder} ({error.strerror or error}).") from error
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write an output, whole or not at all."""
+    try:
+        weights.atomic_write(path, content)
+    except OSError as error:
+        raise Failure(f"{path} cannot be written ({error.strerror or error}).") from error
+
+
+def npz(images: np.ndarray, labels: np.ndarray) -> bytes:
+    """The arrays ``images`` uint8 (N, H, W, C) and ``labels`` int64 (N,), compressed."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, images=images, labels=labels)
+    return buffer.getvalue()
+
+
+def read_png(path: Path, shape: tuple[int, int, int]) -> Tensor:
+    """A PNG as a model's input: alpha on white, scaled to the model's size.
+
+    Args:
+        path: of the PNG.
+        shape: (C, H, W) of the model's pictures.
+
+    Returns:
+        (1, C, H, W) in [-1, 1].
+
+    Raises:
+        Failure: if it cannot be read.
+        InvalidInput: if it is no PNG, or too large.
+    """
+    channels, height, width = shape
+    try:
+        content = path.read_bytes()
+        validation.png(content)
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            pixels = _eight_bits(picture).convert("RGBA")
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, InvalidInput):
+            raise
+        raise Failure(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+    white = Image.new("RGBA", pixels.size, "white")
+    flat = Image.alpha_composite(white, pixels).convert("L" if channels == 1 else "RGB")
+    scaled = np.array(flat.resize((width, height), Image.Resampling.LANCZOS), np.uint8)
+    return data.to_float(torch.from_numpy(scaled.reshape(1, height, width, channels)).permute(0, 3, 1, 2))
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """A 16-bit grey picture divided by 257: Pillow's own conversion clips it to white."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture, np.float64) / 257).round().clip(0, 255).astype(np.uint8))

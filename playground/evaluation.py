@@ -1,0 +1,280 @@
+"""The numbers on every card: quality, coverage, likelihood and speed.
+
+Quality and coverage are measured on the features of this repository's own digit classifier, against the
+training images: **these numbers compare only with each other**, never with published ones, and only at equal
+numbers of samples. Beside each distance stands its floor, the same distance between as many test images and
+the training images. Every entry is ``{"value": ..., "num": samples behind it, ...}``, ready for JSON.
+"""
+
+import math
+import os
+import platform
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from playground import data, judge, metrics, registry, weights
+from playground.judge import K, Metrics, class_entries, entry, quick
+from playground.spec import Classifies, GenerativeModel, HasLatent, HasLikelihood, ModelSpec, Samples
+
+__all__ = ["EvalEvent", "evaluate", "evaluate_steps", "quick", "write_card"]
+
+MIN_NUM, MAX_NUM = 16, 10_000
+MAX_NEIGHBOURS = 5_000  # samples a side for those four
+IWAE_SAMPLES = 500
+SEED = 0
+
+_BATCH = 250
+_IWAE_BATCH = 10  # pictures at a time: 5,000 latents
+_SPEED_RUNS, _SPEED_SECONDS = 5, 20.0  # at most, for one batch size
+
+
+@dataclass(frozen=True)
+class EvalEvent:
+    """Where an evaluation is.
+
+    Attributes:
+        what: ``speed``, ``samples``, ``reference``, ``likelihood``, ``iwae``, ``accuracy``, at last ``done``.
+        done: pictures (for ``speed``, runs) of this part so far.
+        total: of this part.
+        eta: seconds left of this part.
+        metrics: the result, with the last event only.
+    """
+
+    what: str
+    done: int
+    total: int
+    eta: float
+    metrics: Metrics | None = None
+
+
+Part = Generator[EvalEvent, None, Metrics]
+
+
+class _Clock:
+    """Makes the events of one part."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self.what, self.total, self.start = what, total, time.perf_counter()
+
+    def event(self, done: int) -> EvalEvent:
+        """`done` are behind us."""
+        elapsed = time.perf_counter() - self.start
+        return EvalEvent(self.what, done, self.total, elapsed * (self.total - done) / max(done, 1))
+
+
+def evaluate_steps(
+    name: str, num: int = MAX_NUM, *, model: GenerativeModel | None = None, num_iwae: int | None = None
+) -> Iterator[EvalEvent]:
+    """Everything that can be measured of a model, on `num` samples and `num` test images.
+
+    Args:
+        name: of the model.
+        num: 16 to 10,000; all samples come from one pass with the controls at their defaults.
+        model: other weights than the shipped ones, such as those of a run that has just ended.
+        num_iwae: test images for the importance-weighted bound, 500 latents each; `num` by default.
+
+    Yields:
+        Events; the last carries the metrics.
+
+    Raises:
+        ValueError: if `num` is out of range or the model draws something that is not finite.
+        UnknownModel, WeightsError: as `registry.load`.
+    """
+    if isinstance(num, bool) or not isinstance(num, int) or not MIN_NUM <= num <= MAX_NUM:
+        raise ValueError(f"An evaluation takes {MIN_NUM} to {MAX_NUM:,} samples; got {num!r}.")
+    spec = registry.spec(name)
+    model = registry.load(name) if model is None else model
+    result: Metrics = {}
+    if isinstance(model, Samples):
+        result |= yield from _speed(spec, model)
+        if spec.dataset == judge.spec().dataset:
+            result |= yield from _samples(spec, model, num)
+    if isinstance(model, HasLikelihood):
+        result |= yield from _likelihood(spec, model, num)
+        result |= _round_trip(spec, model)
+    if hasattr(model, "iwae"):
+        result |= yield from _iwae(spec, model, min(num, num_iwae or num))
+    if isinstance(model, Classifies):
+        result |= yield from _accuracy(spec, model, num)
+    yield EvalEvent("done", num, num, 0.0, result)
+
+
+def evaluate(
+    name: str,
+    num: int = MAX_NUM,
+    *,
+    model: GenerativeModel | None = None,
+    progress: Callable[[EvalEvent], None] | None = None,
+) -> Metrics:
+    """The metrics that `evaluate_steps` ends with; `progress` hears its events."""
+    result: Metrics = {}
+    for event in evaluate_steps(name, num, model=model):
+        if progress is not None:
+            progress(event)
+        result = event.metrics or result
+    return result
+
+
+def write_card(name: str, result: Metrics) -> None:
+    """Put metrics on a shipped model's card, in place of those of the same name; its README.md follows."""
+    card = registry.card(name)
+    weights.write_card(name, card | {"metrics": card.get("metrics", {}) | result})
+
+
+def _labels(spec: ModelSpec, start: int, num: int, device: torch.device) -> Tensor | None:
+    """Labels i mod 10 for the i-th sample of a conditional model."""
+    return torch.arange(start, start + num, device=device) % 10 if spec.conditional else None
+
+
+@torch.no_grad()
+def _samples(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
+    """One pass of sampling and all that is computed on it."""
+    generator, clock = torch.Generator().manual_seed(SEED), _Clock("samples", num)
+    device, seen = judge.device_of(model), list[tuple[Tensor, Tensor]]()
+    for start in range(0, num, _BATCH):
+        size = min(_BATCH, num - start)
+        labels = _labels(spec, start, size, device)
+        sampler = cast(Samples, model).sample(size, labels=labels, generator=generator, **spec.defaults())
+        for last in sampler:
+            yield clock.event(start + size * last.step // last.num_steps)
+        seen.append(judge.look(last.x))
+    fake, answers = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    for split in ("train", "test"):
+        clock = _Clock("reference", len(data.load(spec.dataset, split)))
+        for done in judge.features_steps(spec.dataset, split, spec.levels):
+            yield clock.event(done)
+    real, held_out = (judge.features(spec.dataset, split, spec.levels) for split in ("train", "test"))
+    held_out = held_out[judge.some(len(held_out), num)]
+    result = _distances(real, held_out, fake) | class_entries(answers)
+    result["inception_score"] = entry(metrics.inception_score(answers), num)
+    if (asked := _labels(spec, 0, num, answers.device)) is not None:
+        result["label_accuracy"] = entry((answers.argmax(1) == asked).double().mean().item(), num)
+    return result
+
+
+def _distances(real: Tensor, held_out: Tensor, fake: Tensor) -> Metrics:
+    """Frechet and kernel distance and the neighbours' four, each beside the value of real test images."""
+    num, num_real = len(fake), len(real)
+    floor, distance = metrics.fid(real, held_out), metrics.fid(real, fake)
+    floors = {"num_real": num_real, "floor": round(floor, 5), "times_floor": round(distance / floor, 2)}
+    kernel_floor = round(metrics.kid(real, held_out), 6)
+    result = {
+        "fid": entry(distance, num, **floors),
+        "kid": entry(metrics.kid(real, fake), num, num_real=num_real, floor=kernel_floor),
+    }
+    some = min(num, MAX_NEIGHBOURS)
+    subset = real[judge.some(num_real, some)]
+    reach = metrics.radii(subset, K)
+    found = metrics.neighbours(subset, fake[:some], K, reach)
+    best = metrics.neighbours(subset, held_out[:some], K, reach)
+    for key, value, real_value in zip(found._fields, found, best, strict=True):
+        result[key] = entry(value, some, num_real=some, k=K, real=round(real_value, 4))
+    return result
+
+
+@torch.no_grad()
+def _likelihood(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
+    """Negative log-likelihood of test images in nats and bits per dimension; lower is better."""
+    clock, generator = _Clock("likelihood", num), torch.Generator().manual_seed(SEED)
+    scorer, values = cast(HasLikelihood, model), []
+    for x, labels in _test_batches(spec, model, num, _BATCH):
+        given = labels if spec.conditional else None
+        values.append(-scorer.log_prob(x, given, generator=generator).double().cpu())
+        yield clock.event(sum(map(len, values)))
+    facts = {"kind": scorer.likelihood, "levels": scorer.levels, "given_label": spec.conditional}
+    return _nats("nll", torch.cat(values), math.prod(x.shape[1:]), facts)
+
+
+@torch.no_grad()
+def _iwae(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
+    """The importance-weighted bound (Burda et al. 2015, arXiv:1509.00519, eq. 8), tighter than the ELBO."""
+    clock, generator, values = _Clock("iwae", num), torch.Generator().manual_seed(SEED), []
+    for x, _ in _test_batches(spec, model, num, _IWAE_BATCH):
+        values.append(-cast(Any, model).iwae(x, IWAE_SAMPLES, generator).double().cpu())
+        yield clock.event(sum(map(len, values)))
+    facts = {"kind": "bound", "levels": cast(HasLikelihood, model).levels, "num_latents": IWAE_SAMPLES}
+    return _nats("iwae", torch.cat(values), math.prod(x.shape[1:]), facts)
+
+
+def _nats(key: str, nats: Tensor, num_dims: int, facts: dict[str, Any]) -> Metrics:
+    """(N,) nats as two entries; the error is the standard error of the mean."""
+    num, mean = len(nats), nats.mean().item()
+    error = nats.std().item() / math.sqrt(num)
+    bits = 1 / (num_dims * math.log(2))
+    return {
+        f"{key}_nats": entry(mean, num, error=float(f"{error:.2g}"), **facts),
+        f"{key}_bits_per_dim": entry(mean * bits, num, error=float(f"{error * bits:.2g}"), **facts),
+    }
+
+
+def _test_batches(
+    spec: ModelSpec, model: GenerativeModel, num: int, size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """`num` random test images on as many grey levels as the model's likelihood has, and their labels."""
+    images, device = data.load(spec.dataset, "test"), judge.device_of(model)
+    chosen = judge.some(len(images), num)
+    x = torch.cat(list(judge.pictures(images.images, getattr(model, "levels", spec.levels))))
+    for rows in chosen.split(size):
+        yield x[rows].to(device), images.labels[rows].to(device)
+
+
+@torch.no_grad()
+def _round_trip(spec: ModelSpec, model: GenerativeModel) -> Metrics:
+    """The largest |decode(encode(x)) - x| of a flow; nothing for models that do not invert."""
+    if not isinstance(model, HasLatent) or cast(HasLikelihood, model).likelihood != "dequantised":
+        return {}
+    x, labels = next(_test_batches(spec, model, 256, 256))
+    given = labels if spec.conditional else None
+    again = model.decode(cast(Any, model).encode(x, given), given)
+    return {"round_trip": entry((again - x).abs().max().item(), len(x))}
+
+
+@torch.no_grad()
+def _accuracy(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
+    """How many test images a classifier gets right."""
+    clock, right, done = _Clock("accuracy", num), 0, 0
+    for x, labels in _test_batches(spec, model, num, _BATCH):
+        right += int((cast(Classifies, model).logits(x).argmax(1) == labels).sum())
+        done += len(x)
+        yield clock.event(done)
+    return {"accuracy": entry(right / done, done)}
+
+
+def _speed(spec: ModelSpec, model: GenerativeModel) -> Part:
+    """Milliseconds a picture, default controls: the median of five runs, or of what fits in 20 s."""
+    clock, result, device = _Clock("speed", 2 * _SPEED_RUNS), Metrics(), judge.device_of(model)
+    facts = {"device": _device_name(device), "num_threads": torch.get_num_threads()}
+    for part, batch in enumerate((1, 64)):
+        seconds, nfe = timed(spec, model, batch)
+        runs = [] if seconds < _SPEED_SECONDS / 2 else [seconds]  # the first only warms up, unless it is slow
+        while len(runs) < _SPEED_RUNS and (not runs or sum(runs) + runs[-1] < _SPEED_SECONDS):
+            runs.append(timed(spec, model, batch)[0])
+            yield clock.event(part * _SPEED_RUNS + len(runs))
+        value = 1000 * statistics.median(runs) / batch
+        result[f"ms_per_image_{batch}"] = entry(value, batch, num_runs=len(runs), **facts)
+        result["nfe"] = entry(nfe, batch)
+    return result
+
+
+@torch.no_grad()
+def timed(spec: ModelSpec, model: GenerativeModel, num: int) -> tuple[float, int]:
+    """Seconds that `num` samples take, and evaluations of the network."""
+    labels, generator = _labels(spec, 0, num, judge.device_of(model)), torch.Generator().manual_seed(SEED)
+    start = time.perf_counter()
+    sampler = cast(Samples, model).sample(num, labels=labels, generator=generator, **spec.defaults())
+    last = deque(sampler, maxlen=1).pop()
+    last.x.cpu()  # waits for the device
+    return time.perf_counter() - start, last.nfe
+
+
+def _device_name(where: torch.device) -> str:
+    if where.type == "cuda":
+        return torch.cuda.get_device_name(where)
+    return f"{where.type}, {platform.machine()}, {os.cpu_count()} cores"

@@ -1,0 +1,288 @@
+"""Training in the background: one worker thread a device, which many visitors share.
+
+A page only watches (`Worker.view`): closing it, reloading it or a slow network never touches the training,
+and a page that comes back attaches again with the job's id, which is secret. Up to `SHARING` jobs take
+turns of `SLICE` seconds on the device; the others wait in line, and who has used `TURN` seconds while
+others wait goes to its end. Pausing gives the place up: the iterator of `training.train` is simply not
+asked for the next update. Only the worker's thread touches a training, so a job stops between two updates
+and never in the middle of one.
+"""
+
+import gc
+import logging
+import math
+import threading
+import time
+from typing import Any
+
+import torch
+
+from playground import data, device, pretrain
+from playground.data import DataUnavailable
+from playground.job import Job, JobView, Request, out_of_memory, reason
+from playground.spec import GenerativeModel
+from playground.training import Training, TrainingDiverged, train
+from playground.validation import InvalidInput, Term
+
+SLICE = 2.0  # seconds of the device at a time
+SHARING = 4  # jobs that take turns; the others wait in line
+TURN = 120.0  # seconds of the device after which a job goes to the end of a line that others wait in
+LEASE = 120.0  # seconds without anyone watching after which a job is paused
+KEEP = 1800.0  # seconds without anyone asking after which a job and its model are forgotten
+MAX_JOBS = 256
+MAX_FINISHED = 4  # jobs that are over and that a session keeps
+MAX_BYTES = 2**30  # of trained models; the one asked for longest ago goes first
+
+_LOG = logging.getLogger(__name__)
+
+
+class Worker:
+    """The thread that trains on one device, and the line of those who want it."""
+
+    def __init__(self, where: torch.device) -> None:
+        """A worker for a device; its thread starts with the first job and ends with the program."""
+        self.device = where
+        self._changed = threading.Condition()
+        self._jobs: dict[str, Job] = {}
+        self._line: list[Job] = []
+        self._thread: threading.Thread | None = None
+
+    def submit(self, session: str, request: Request, *, single: bool = False) -> str:
+        """Put a training in line and return its id; with `single` it pauses after its first update.
+
+        Raises:
+            InvalidInput: if the session has one that is not over, or too many are under way.
+        """
+        with self._changed:
+            alive = [job for job in self._jobs.values() if not job.over and not job.stopping]
+            for job in alive:
+                if session in job.sessions:
+                    raise InvalidInput("jobs.busy", model=job.request.spec.title)
+            if len(alive) >= MAX_JOBS:
+                raise InvalidInput("jobs.full", maximum=MAX_JOBS)
+            job = Job(request, [session], 1 if single else math.inf)
+            self._jobs[job.id] = job
+            self._line.insert(0 if single else len(self._line), job)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name=f"train-{self.device}", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+            return job.id
+
+    def view(self, job_id: str) -> JobView:
+        """How a job is now; asking keeps it alive.
+
+        Raises:
+            InvalidInput: if it is no longer there.
+        """
+        with self._changed:
+            job = self._find(job_id)
+            index = self._line.index(job) if job in self._line else -1
+            return job.view(index, min(len(self._line), SHARING), SHARING)
+
+    def attach(self, job_id: str, session: str) -> JobView:
+        """Give a page that comes back, under a new session, everything of the session that has this job."""
+        with self._changed:
+            before = set(self._find(job_id).sessions)
+            for job in self._jobs.values():
+                if before & set(job.sessions) and session not in job.sessions:
+                    job.sessions = [*job.sessions[-7:], session]
+        return self.view(job_id)
+
+    def pause(self, job_id: str) -> None:
+        """Let go of the device after the update under way; a job that is over stays as it is."""
+        with self._changed:
+            self._pause(self._find(job_id), None)
+
+    def resume(self, job_id: str) -> None:
+        """Go back to the end of the line."""
+        self._want(job_id, math.inf)
+
+    def step(self, job_id: str) -> None:
+        """Do one update, before anyone else's next turn, and pause."""
+        self._want(job_id, 1)
+
+    def stop(self, job_id: str) -> None:
+        """End after the update under way; the model stays as it is then."""
+        with self._changed:
+            job = self._find(job_id)
+            job.stopping = not job.over
+            self._changed.notify_all()
+
+    def trained(self, session: str) -> dict[str, GenerativeModel]:
+        """The models a session has trained, by name, the newest of each: in eval mode, not to be changed."""
+        with self._changed:
+            mine = [job for job in self._jobs.values() if session in job.sessions and job.model is not None]
+            for job in mine:
+                job.seen = time.monotonic()
+            return {job.request.spec.name: job.model for job in mine if job.model is not None}
+
+    def result(self, job_id: str) -> tuple[GenerativeModel, dict[str, Any]]:
+        """The model and the card of a job that is over.
+
+        Raises:
+            InvalidInput: if it is still going on or never made an update.
+        """
+        with self._changed:
+            job = self._find(job_id)
+            if job.model is None or job.card is None:
+                raise InvalidInput("jobs.no_model")
+            return job.model, job.card
+
+    def _find(self, job_id: str) -> Job:
+        job = self._jobs.get(job_id) if isinstance(job_id, str) else None
+        if job is None:
+            raise InvalidInput("jobs.unknown")
+        job.seen = time.monotonic()
+        return job
+
+    def _want(self, job_id: str, updates: float) -> None:
+        with self._changed:
+            job = self._find(job_id)
+            if job.over or job.stopping:
+                raise InvalidInput("jobs.over")
+            job.wanted, job.message = updates, None
+            job.version += 1
+            if updates == 1:  # a click on "one step" waits for nobody's training
+                self._line = [job] + [other for other in self._line if other is not job]
+                job.served = 0.0
+            elif job not in self._line:
+                self._line.append(job)
+            self._changed.notify_all()
+
+    def _pause(self, job: Job, message: Term | None) -> None:
+        if job in self._line:
+            self._line.remove(job)
+            job.wanted, job.message = 0, message
+            job.version += 1
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                job = self._pick()
+            self._turn(job)
+
+    def _pick(self) -> Job:
+        """Whose turn it is: who wants to stop, else who of those with a place had the device longest ago."""
+        while True:
+            self._expire(time.monotonic())
+            stopping = [job for job in self._jobs.values() if job.stopping]
+            active = self._line[:SHARING]
+            if stopping or active:
+                return stopping[0] if stopping else min(active, key=lambda job: job.served)
+            self._changed.wait(timeout=10)
+
+    def _turn(self, job: Job) -> None:
+        """One turn on the device; nothing that goes wrong in a training ends the worker."""
+        start = time.monotonic()
+        try:
+            if job.stopping:
+                self._finish(job, "stopped")
+            elif job.training is None:
+                self._open(job)
+            else:
+                self._advance(job, start + SLICE)
+        except TrainingDiverged as error:
+            message = Term("jobs.diverged", {"step": error.step, "lr": f"{error.lr:.2g}"})
+            self._finish(job, "failed", message)
+        except DataUnavailable as error:
+            self._finish(job, "failed", str(error))
+        except Exception as error:
+            if not out_of_memory(error):
+                _LOG.exception("Training %s failed", job.request.spec.name)
+            self._finish(job, "failed", reason(error, job.request.recipe.batch_size))
+        with self._changed:
+            job.served = time.monotonic()
+            job.used += job.served - start
+            if job in self._line and job.used > TURN and len(self._line) > SHARING:
+                self._line.remove(job)
+                self._line.append(job)
+                job.used = 0.0
+        if job.over:
+            _free()
+
+    def _open(self, job: Job) -> None:
+        request, where = job.request, self.device
+        images = data.load(request.dataset, "train")
+        recipe, seed, minutes = request.recipe, request.seed, request.minutes
+        run = Training(request.spec, images, recipe, seed=seed, device=where, minutes=minutes)
+        with self._changed:
+            job.training, job.events = run, train(run, preview="live")
+
+    def _advance(self, job: Job, until: float) -> None:
+        """Updates until the turn is over, the job pauses, or any job wants to stop."""
+        while job.events is not None:
+            event = next(job.events, None)
+            if event is None:
+                return self._finish(job, "done")
+            with self._changed:
+                job.record(event)
+                if job.wanted <= 0:
+                    self._pause(job, None)
+                if job not in self._line or time.monotonic() > until or self._urgent():
+                    return None
+
+    def _urgent(self) -> bool:
+        return any(job.stopping or (job.wanted == 1 and job in self._line) for job in self._jobs.values())
+
+    def _finish(self, job: Job, state: str, message: Term | str | None = None) -> None:
+        """Close the training and keep the model: the averaged one, or after a failure the last good one."""
+        run, model, card = job.training, None, None
+        try:
+            if run is not None and run.step > 0:
+                if state == "done" and "Samples" in run.spec.capabilities:
+                    job.film.add(run.step, run.preview())
+                model = run.best_model().requires_grad_(False)
+                card = pretrain.card(run) | {"source": "trained in the Train tab"}
+        except Exception as error:  # there is no memory for the last pass over the data either
+            message = message or reason(error, job.request.recipe.batch_size)
+        with self._changed:
+            if job in self._line:
+                self._line.remove(job)
+            job.training = job.events = None
+            job.model, job.card, job.message = model, card, message
+            job.state, job.stopping = state, False
+            job.version += 1
+            self._make_room(job)
+
+    def _make_room(self, newest: Job) -> None:
+        """Forget what a session or the memory has no room for, the jobs asked for longest ago first."""
+        over = sorted((j for j in self._jobs.values() if j.over and j is not newest), key=lambda j: j.seen)
+        mine = [job for job in over if set(job.sessions) & set(newest.sessions)]
+        gone = mine[: max(0, len(mine) + 1 - MAX_FINISHED)]
+        kept = [job for job in over if job not in gone]
+        while kept and sum(job.num_bytes for job in (*kept, newest)) > MAX_BYTES:
+            gone.append(kept.pop(0))
+        for job in gone:
+            del self._jobs[job.id]
+
+    def _expire(self, now: float) -> None:
+        """Pause what nobody watches and forget what nobody asks for."""
+        for job in list(self._jobs.values()):
+            if now - job.seen > LEASE and job in self._line:
+                self._pause(job, Term("jobs.unwatched"))
+            elif now - job.seen > KEEP:
+                del self._jobs[job.id]
+
+
+_LOCK = threading.Lock()
+_WORKERS: dict[str, Worker] = {}
+
+
+def worker() -> Worker:
+    """The worker of the device that is used now."""
+    where = device.pick()
+    with _LOCK:
+        return _WORKERS.setdefault(str(where), Worker(where))
+
+
+def trained(session: str) -> dict[str, GenerativeModel]:
+    """The models a session has trained, by name: in eval mode, not to be changed."""
+    return worker().trained(session)
+
+
+def _free() -> None:
+    """Give memory back, the device's included."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

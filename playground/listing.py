@@ -1,0 +1,120 @@
+"""What the command line and the README say of the models: lists, tables and lines from specs and cards."""
+
+from typing import Any
+
+from playground import registry
+from playground.training import TrainEvent
+
+BEGIN = "<!-- models: `python -m playground list --readme README.md` writes this table from the cards -->"
+END = "<!-- end of models -->"
+
+
+def rows() -> list[dict[str, Any]]:
+    """One mapping a model, ready for JSON; without weights the metrics are empty."""
+    return [_row(name) for name in registry.names()]
+
+
+def _row(name: str) -> dict[str, Any]:
+    spec, shipped = registry.spec(name), registry.shipped(name)
+    card = registry.card(name) if shipped else {}
+    return {
+        "name": name,
+        "title": spec.title,
+        "family": spec.family,
+        "year": spec.year,
+        "paper": spec.paper,
+        "dataset": spec.dataset,
+        "conditional": spec.conditional,
+        "capabilities": list(spec.capabilities),
+        "parameters": sum(parameter.numel() for parameter in registry.build(name).parameters()),
+        "weights": shipped,
+        "metrics": card.get("metrics", {}),
+    }
+
+
+def plain() -> str:
+    """The list for a terminal."""
+    head = ("NAME", "FAMILY", "DATASET", "LABELS", "PARAMETERS", "CAPABILITIES", "METRICS")
+    lines = [head]
+    for row in rows():
+        labels = "yes" if row["conditional"] else "no"
+        numbers = "; ".join(headlines(row["metrics"])) or (
+            "not measured" if row["weights"] else "no weights yet"
+        )
+        capabilities = ",".join(row["capabilities"])
+        parameters = f"{row['parameters']:,}"
+        lines.append((row["name"], row["family"], row["dataset"], labels, parameters, capabilities, numbers))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def headlines(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """The numbers a model is known by, each with the number of samples behind it.
+
+    Args:
+        metrics: as on a card.
+    """
+    found = []
+    if entry := metrics.get("fid"):
+        times = f" = {entry['times_floor']:.3g} x floor" if "times_floor" in entry else ""
+        found.append(f"FID {entry['value']:.3g}{times} (N = {entry['num']:,})")
+    if entry := metrics.get("nll_nats"):
+        if entry.get("levels") == 2:
+            tighter = metrics.get("iwae_nats")
+            best, kind = (tighter, f"IWAE-{tighter['num_latents']}") if tighter else (entry, entry["kind"])
+            found.append(f"{best['value']:.2f} nats, {kind} (N = {best['num']:,})")
+        else:
+            bits = metrics["nll_bits_per_dim"]
+            found.append(f"{bits['value']:.3f} bits/dim, {bits['kind']} (N = {bits['num']:,})")
+    for key, words in (("label_accuracy", "asked label right"), ("accuracy", "accuracy")):
+        if entry := metrics.get(key):
+            found.append(f"{words} {entry['value']:.2%} (N = {entry['num']:,})")
+    return found
+
+
+def table() -> str:
+    """The README's table of models, in Markdown."""
+    lines = [
+        "| model | name | year | paper | parameters | metrics | ms per image (64 at once) |",
+        "| --- | --- | --- | --- | ---: | --- | ---: |",
+    ]
+    for row in rows():
+        paper = f"[{row['paper']}](https://arxiv.org/abs/{row['paper']})" if row["paper"] else ""
+        speed = row["metrics"].get("ms_per_image_64", {}).get("value")
+        cells = (
+            row["title"], f"`{row['name']}`", str(row["year"]), paper, f"{row['parameters']:,}",
+            "; ".join(headlines(row["metrics"])), "" if speed is None else f"{speed:.3g}",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def with_table(text: str) -> str:
+    """A README with the table between its two markers made anew.
+
+    Raises:
+        ValueError: if the markers are not there.
+    """
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"The file has no table to rewrite: it needs the lines '{BEGIN}' and '{END}'.")
+    return f"{head}{BEGIN}\n{table()}\n{END}{tail}"
+
+
+def training_line(event: TrainEvent) -> str:
+    """One update of a training as a line."""
+    losses = "  ".join(f"{name} {value:.4g}" for name, value in event.metrics.items())
+    pace = f"{event.images_per_second:,.0f} images/s"
+    return f"step {event.step:,} of {event.num_steps:,}  {event.progress:.1%}  {pace}  {losses}"
+
+
+def metrics_block(name: str, metrics: dict[str, dict[str, Any]]) -> str:
+    """All numbers of a model, a line each."""
+    lines = [name]
+    for key, entry in metrics.items():
+        more = ", ".join(f"{k} {v}" for k, v in entry.items() if k not in ("value", "num"))
+        lines.append(
+            f"  {key:<20} {entry['value']:<10g} N = {entry['num']:,}" + (f"  ({more})" if more else "")
+        )
+    return "\n".join(lines)

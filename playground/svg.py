@@ -1,0 +1,212 @@
+"""Figures drawn as inline SVG: they follow the page's colours and language and cost a few kilobytes an update."""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from playground.locale import spans
+from playground.spec import Words
+
+MAX_POINTS = 300
+NUM_COLOURS = 6  # the page's style sheet defines --pg-0 to --pg-5
+
+Curve = Sequence[tuple[float, float]]
+
+
+def decimate(curve: Curve, limit: int = MAX_POINTS) -> list[tuple[float, float]]:
+    """At most `limit` points: the means of equal stretches, the very last point kept; non-finite ones are left out."""
+    finite = [(float(x), float(y)) for x, y in curve if math.isfinite(x) and math.isfinite(y)]
+    if len(finite) <= limit:
+        return finite
+    kept = []
+    for index in range(limit - 1):
+        part = finite[index * len(finite) // (limit - 1) : (index + 1) * len(finite) // (limit - 1)]
+        kept.append((sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)))
+    return [*kept, finite[-1]]
+
+
+def ticks(low: float, high: float, num: int = 4) -> list[float]:
+    """Round numbers between low and high, about `num` of them."""
+    raw = (high - low) / num
+    power = 10 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
+    return [i * step for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def short(value: float) -> str:
+    """A number in few characters: 0.05, 12.5, 3.2k."""
+    size = abs(value)
+    if size >= 1e6:
+        return f"{value / 1e6:.3g}M"
+    if size >= 1e4:
+        return f"{value / 1e3:.3g}k"
+    return f"{value:.3g}" if size < 1000 else f"{value:.0f}"
+
+
+def _range(curves: Mapping[str, Curve]) -> tuple[float, float]:
+    """The values worth showing: all but the spikes, which are cut off at the edge."""
+    values = sorted(y for curve in curves.values() for _, y in curve)
+    if not values:
+        return 0.0, 1.0
+    low, high = values[0], values[min(len(values) - 1, int(0.985 * len(values)))]
+    low = values[int(0.015 * len(values))] if len(values) > 50 else low
+    if high - low < 1e-12 * max(1.0, abs(high)):
+        low, high = low - 0.5 * max(1e-3, abs(low)), high + 0.5 * max(1e-3, abs(high))
+    pad = 0.06 * (high - low)
+    return low - pad, high + pad
+
+
+def curves_svg(
+    history: Mapping[str, Curve],
+    *,
+    width: int = 640,
+    height: int = 260,
+    last_step: float | None = None,
+    title: Words | None = None,
+) -> str:
+    """Curves over training steps, with axes and a legend that names each one and its last value.
+
+    Args:
+        history: for every name its (step, value) points; more than `MAX_POINTS` are decimated.
+        width: of the view box; the page scales it.
+        height: of the view box, legend included.
+        last_step: where the step axis ends, so that it does not move while points arrive.
+        title: what a screen reader says.
+    """
+    curves = {name: decimate(curve) for name, curve in history.items()}
+    left, right, top, bottom = 52, width - 10, 30, height - 24
+    low, high = _range(curves)
+    end = max([last_step or 0.0, 1.0, *(curve[-1][0] for curve in curves.values() if curve)])
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        share = (y - low) / (high - low)
+        return left + (right - left) * x / end, bottom - (bottom - top) * min(max(share, 0.0), 1.0)
+
+    parts = [_open("pg-curves", width, height, title or Words("Loss curves", "损失曲线"))]
+    for value in ticks(low, high):
+        _, y = at(0, value)
+        parts.append(f'<path class="pg-grid" d="M{left} {y:.1f}H{right}"/>')
+        parts.append(
+            f'<text class="pg-tick" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{short(value)}</text>'
+        )
+    for value in ticks(0, end, 5):
+        x, _ = at(value, low)
+        parts.append(
+            f'<text class="pg-tick" x="{x:.1f}" y="{height - 6}" text-anchor="middle">{short(value)}</text>'
+        )
+    parts.append(f'<path class="pg-axis" d="M{left} {top}V{bottom}H{right}"/>')
+    for index, (name, curve) in enumerate(curves.items()):
+        parts.append(
+            _curve(index, name, [at(x, y) for x, y in curve], curve, left, len(curves), right - left)
+        )
+    return "".join(parts) + "</svg>"
+
+
+def _curve(
+    index: int,
+    name: str,
+    points: Sequence[tuple[float, float]],
+    curve: Curve,
+    left: int,
+    num: int,
+    width: int,
+) -> str:
+    """One line, its last point, and its entry in the legend above."""
+    colour = f"var(--pg-{index % NUM_COLOURS})"
+    x = left + index * min(190, width // max(num, 1))
+    last = f" {short(curve[-1][1])}" if curve else ""
+    legend = (
+        f'<rect x="{x}" y="9" width="12" height="4" rx="2" fill="{colour}"/>'
+        f'<text class="pg-legend" x="{x + 18}" y="16">{html.escape(name)}<tspan class="pg-value">{last}</tspan></text>'
+    )
+    if not points:
+        return legend
+    path = "M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in points)
+    (px, py) = points[-1]
+    dot = f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{colour}"/>'
+    return f'{legend}<path class="pg-line" d="{path}" stroke="{colour}"/>{dot}'
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One direction of the trilemma: what it measures, its value at the centre and at the rim."""
+
+    label: Words
+    centre: float
+    rim: float
+    log: bool = False
+    ticks: tuple[tuple[float, str], ...] = ()
+
+    def place(self, value: float | None) -> float | None:
+        """How far out a value lies, 0 (centre) to 1 (rim); None where there is none."""
+        if value is None or not math.isfinite(value) or (self.log and value <= 0):
+            return None
+        scale = math.log10 if self.log else float
+        share = (scale(value) - scale(self.centre)) / (scale(self.rim) - scale(self.centre))
+        return min(max(share, 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One model in the trilemma: its name, its colour and its value on each axis."""
+
+    title: str
+    colour: int
+    values: tuple[float | None, ...]
+
+
+def trilemma_svg(axes: Sequence[Axis], marks: Sequence[Mark], *, size: int = 420) -> str:
+    """Three (or more) axes from one centre, farther out is better, and one outline for every model."""
+    middle, radius = (size / 2, size * 0.53), size * 0.36
+    angles = [-math.pi / 2 + 2 * math.pi * index / len(axes) for index in range(len(axes))]
+
+    def at(index: int, share: float) -> tuple[float, float]:
+        return middle[0] + radius * share * math.cos(angles[index]), middle[1] + radius * share * math.sin(
+            angles[index]
+        )
+
+    names = ", ".join(mark.title for mark in marks)
+    title = Words(f"Quality, coverage and speed of {names}", f"{names} 的质量、覆盖与速度")
+    parts = [_open("pg-trilemma", size, round(size * 0.92), title)]
+    for share in (0.25, 0.5, 0.75, 1.0):
+        parts.append(f'<path class="pg-grid" d="{_outline([at(i, share) for i in range(len(axes))])}"/>')
+    for index, axis in enumerate(axes):
+        parts.append(_axis(axis, at(index, 0), at(index, 1), angles[index]))
+    for mark in marks:
+        places = [axis.place(value) for axis, value in zip(axes, mark.values, strict=True)]
+        parts.append(_mark(mark, [at(i, p) for i, p in enumerate(places) if p is not None]))
+    return "".join(parts) + "</svg>"
+
+
+def _axis(axis: Axis, start: tuple[float, float], end: tuple[float, float], angle: float) -> str:
+    side = math.cos(angle)
+    anchor = "middle" if abs(side) < 0.3 else ("start" if side > 0 else "end")
+    x = end[0] if anchor == "middle" else end[0] + (26 if side < 0 else -26)
+    y = end[1] - 12 if math.sin(angle) < 0 else end[1] + 22
+    marks = ""
+    for value, text in axis.ticks:
+        share = axis.place(value) or 0.0
+        px, py = start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
+        marks += f'<text class="pg-tick" x="{px + 5:.1f}" y="{py + 12:.1f}">{html.escape(text)}</text>'
+        marks += f'<circle class="pg-notch" cx="{px:.1f}" cy="{py:.1f}" r="2"/>'
+    return (
+        f'<path class="pg-axis" d="M{start[0]:.1f} {start[1]:.1f}L{end[0]:.1f} {end[1]:.1f}"/>{marks}'
+        f'<text class="pg-axis-name" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{spans(axis.label, "tspan")}</text>'
+    )
+
+
+def _mark(mark: Mark, points: Sequence[tuple[float, float]]) -> str:
+    colour = f"var(--pg-{mark.colour % NUM_COLOURS})"
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in points)
+    shape = f'<path d="{_outline(points)}" stroke="{colour}" fill="{colour}"/>' if len(points) > 1 else ""
+    return f'<g class="pg-mark"><title>{html.escape(mark.title)}</title>{shape}{dots}</g>'
+
+
+def _outline(points: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) + "Z"
+
+
+def _open(name: str, width: int, height: int, title: Words) -> str:
+    label = html.escape(" · ".join(title), quote=True)
+    return f'<svg class="{name}" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">'

@@ -1,0 +1,225 @@
+"""What every tab needs: words, language, session, errors, throttling, the list of models."""
+
+import functools
+import inspect
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+from gradio.context import Context
+
+from playground import data, jobs, locale, registry, validation, weights
+from playground.spec import GenerativeModel, ModelSpec, Words
+from playground.tabs.runs import Refused, Runs
+from playground.validation import InvalidInput
+
+UPDATES_PER_SECOND = 6
+RUN, STOP = ["pg-run"], ["pg-stop"]  # what Ctrl+Enter and Esc press
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+MINE = "mine:"
+RUNS = Runs(per_session=3, in_all=48)
+
+_LOG = logging.getLogger("playground")
+_TABLES = {code: dict(locale.table(code)) for code in locale.LANGUAGES}
+I18N = gr.I18n(en=_TABLES["en"], **{"zh-CN": _TABLES["zh"], "zh-TW": _TABLES["zh"]})
+
+
+def word(key: str) -> Any:
+    """A phrase for a component's label, info, placeholder or value; the browser translates it."""
+    return I18N(key) if key in _TABLES["en"] else locale.text(key)
+
+
+def phrase(words: Words) -> Any:
+    """Words of a model file, for a component."""
+    key = f"words.{words.en}"
+    _TABLES["en"][key], _TABLES["zh"][key] = words
+    return I18N(key)
+
+
+def language(request: gr.Request | None) -> str:
+    """The language of the page that asks: its cookie, otherwise the browser's; English for programs."""
+    if request is None:
+        return "en"
+    chosen = dict(getattr(request, "cookies", None) or {}).get("playground-language")
+    if chosen not in locale.LANGUAGES:
+        headers = getattr(request, "headers", None) or {}
+        chosen = str(headers.get("accept-language", "en"))[:2].lower()
+    return chosen if chosen in locale.LANGUAGES else "en"
+
+
+def session(request: gr.Request | None) -> str:
+    """Who asks: the page's session, or the address of a program without one."""
+    if request is None:
+        return "local"
+    client = getattr(request, "client", None)
+    return getattr(request, "session_hash", None) or f"address {getattr(client, 'host', '')}"
+
+
+def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn what a handler raises into one sentence in the reader's language."""
+    signature = inspect.signature(function)
+
+    def said(error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> gr.Error:
+        given = signature.bind_partial(*args, **kwargs).arguments.get("request")
+        return gr.Error(sentence(error, language(given)), print_exception=False, duration=8)
+
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            try:
+                yield from function(*args, **kwargs)
+            except Exception as error:
+                raise said(error, args, kwargs) from error
+
+        return stream
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            raise said(error, args, kwargs) from error
+
+    return call
+
+
+def sentence(error: Exception, code: str) -> str:
+    """What a reader is told about an error."""
+    if isinstance(error, InvalidInput):
+        return error.sentence(code)
+    if isinstance(error, Refused):
+        return locale.text(error.key, code, **error.params)
+    if isinstance(error, gr.Error):
+        return error.message
+    if isinstance(error, weights.WeightsError | registry.UnknownModel | data.DataUnavailable):
+        return str(error)
+    _LOG.error("A handler failed", exc_info=error)
+    return locale.text("common.unexpected", code)
+
+
+def api(function: Callable[..., Any], name: str, **options: Any) -> None:
+    """Expose a typed, documented function as the endpoint ``/name``."""
+    gr.api(guarded(function), api_name=name, concurrency_limit=None, **options)
+
+
+class Throttle:
+    """Lets at most so many moments a second through to the page."""
+
+    def __init__(self, per_second: float = UPDATES_PER_SECOND) -> None:
+        """The first `due` is true."""
+        self.seconds, self.last = 1 / per_second, float("-inf")
+
+    def due(self) -> bool:
+        """Whether it is time for an update; if so the clock starts again."""
+        now = time.perf_counter()
+        if now - self.last < self.seconds:
+            return False
+        self.last = now
+        return True
+
+
+def leave(request: gr.Request) -> None:
+    """A page was closed: what it still computes is of no use to anyone."""
+    RUNS.stop(session(request))
+
+
+def on_show(function: Callable[..., Any], inputs: Any, outputs: Any) -> None:
+    """Call a handler when the tab that is being built is opened: what it offers may have changed."""
+    tab = Context.block
+    if isinstance(tab, gr.Tab):
+        tab.select(function, inputs, outputs, queue=False, **PRIVATE)
+
+
+def offered(capability: str, owner: str = "") -> list[tuple[str, str]]:
+    """(title, name) of every model with a capability, those trained in the session first."""
+    own = [
+        (f"★ {registry.spec(name).title}", MINE + name)
+        for name in jobs.trained(owner)
+        if capability in registry.spec(name).capabilities
+    ]
+    return own + [(registry.spec(name).title, name) for name in registry.names(capability)]
+
+
+def look_up(name: Any, capability: str) -> ModelSpec:
+    """The spec behind a model's name from outside, ``mine:NAME`` included."""
+    if isinstance(name, str) and name.startswith(MINE):
+        name = name.removeprefix(MINE)
+    return validation.model(name, capability)
+
+
+def look_up_all(names: Any, capability: str, minimum: int, maximum: int) -> list[tuple[str, ModelSpec]]:
+    """Several different names from outside, each with its spec; a model and its shipped twin may meet."""
+    if not isinstance(names, list | tuple) or not minimum <= len(names) <= maximum:
+        got = len(names) if isinstance(names, list | tuple) else validation.shown(names)
+        raise InvalidInput("errors.models", minimum=minimum, maximum=maximum, value=got)
+    found = [(name, look_up(name, capability)) for name in names]
+    for index, (name, _) in enumerate(found):
+        if name in [other for other, _ in found[:index]]:
+            raise InvalidInput("errors.models_twice", value=name)
+    return found
+
+
+def obtain(name: str, owner: str) -> GenerativeModel:
+    """The model behind a checked name: the session's own, or the shared one with shipped weights.
+
+    Raises:
+        InvalidInput: if it has no weights, or the session's own is gone.
+    """
+    if name.startswith(MINE):
+        own = jobs.trained(owner).get(name.removeprefix(MINE))
+        if own is None:
+            raise InvalidInput("common.gone")
+        return own
+    if not registry.shipped(name):
+        raise InvalidInput("common.no_weights", model=registry.spec(name).title, name=name)
+    return registry.load(name)
+
+
+def describe(name: str) -> dict[str, Any]:
+    """A model as the web API lists it."""
+    spec, shipped = registry.spec(name), registry.shipped(name)
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "family": spec.family,
+        "year": spec.year,
+        "paper": spec.paper,
+        "dataset": spec.dataset,
+        "conditional": spec.conditional,
+        "capabilities": list(spec.capabilities),
+        "shipped": shipped,
+        "controls": [
+            {"key": c.key, "label": c.label.en, "kind": c.kind, "default": c.default, "minimum": c.minimum}
+            | {"maximum": c.maximum, "step": c.step, "choices": list(c.choices)}
+            for c in spec.controls
+        ],
+        "metrics": registry.card(name).get("metrics", {}) if shipped else {},
+    }
+
+
+def seed_number() -> gr.Number:
+    """The seed, as every tab asks for it."""
+    return gr.Number(
+        0,
+        label=word("common.seed"),
+        info=word("common.seed_info"),
+        precision=0,
+        minimum=0,
+        maximum=validation.MAX_SEED,
+        min_width=150,
+    )
+
+
+def label_choice() -> gr.Radio:
+    """The class to draw; the style sheet says "any" in Chinese."""
+    return gr.Radio(
+        ["any", *map(str, range(10))],
+        value="any",
+        label=word("common.label"),
+        elem_classes="pg-label",
+        min_width=240,
+        scale=2,
+    )

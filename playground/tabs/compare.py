@@ -1,0 +1,225 @@
+"""Compare: several models get the same request and race; what each one trades stands below."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+import torch
+from torch import Tensor
+
+from playground import figures, judge, race, registry, validation, weights
+from playground.locale import both
+from playground.tabs import common, panels
+from playground.tabs.panels import Lane
+
+ORDER = 0
+TITLE = "compare.title"
+MAX_MODELS, MAX_NUM = 6, 64
+KIND = "compare"
+
+
+def build() -> None:
+    """Lay the tab out and connect it."""
+    first, num = default_names(), 16
+    gr.HTML(f'<p class="pg-intro">{both("compare.intro")}</p>')
+    with gr.Row(elem_classes="pg-controls", equal_height=True):
+        names = gr.Dropdown(
+            common.offered("Samples"),
+            value=first,
+            multiselect=True,
+            max_choices=MAX_MODELS,
+            label=common.word("common.models"),
+            info=common.word("compare.models_info"),
+            scale=3,
+            min_width=280,
+        )
+        label = common.label_choice()
+        seed = common.seed_number()
+        count = gr.Slider(1, MAX_NUM, num, step=1, label=common.word("common.count"), min_width=160)
+        with gr.Column(min_width=140, scale=0, elem_classes="pg-buttons"):
+            run = gr.Button(common.word("compare.run"), variant="primary", elem_classes=common.RUN)
+            stop = gr.Button(common.word("common.stop"), elem_classes=common.STOP)
+    still = preview(first, 0, "any", num)
+    cards = gr.HTML(still[0], elem_id="pg-race")
+    below = gr.HTML(still[1], elem_id="pg-below")
+
+    inputs, outputs = [names, seed, label, count], [cards, below]
+    run.click(run_race, inputs, outputs, concurrency_limit=None, **common.PRIVATE)
+    stop.click(stop_race, queue=False, **common.PRIVATE)
+    names.input(preview, inputs, outputs, queue=False, trigger_mode="always_last", **common.PRIVATE)
+    common.on_show(refresh, None, names)
+    common.api(compare, "compare")
+    common.api(models, "models")
+
+
+def default_names() -> list[str]:
+    """The first model with weights of every family; the first models there are if none has any."""
+    names = registry.names("Samples")
+    by_family: dict[str, str] = {}
+    for name in filter(registry.shipped, names):
+        by_family.setdefault(registry.spec(name).family, name)
+    chosen = list(by_family.values())
+    return (chosen + [n for n in names if n not in chosen])[: max(2, len(chosen))][:MAX_MODELS]
+
+
+def refresh(request: gr.Request) -> Any:
+    """What can be chosen now, models trained in this page included."""
+    return gr.update(choices=common.offered("Samples", common.session(request)))
+
+
+@common.guarded
+def stop_race(request: gr.Request) -> None:
+    """End this session's races before their next step."""
+    common.RUNS.stop(common.session(request), KIND)
+
+
+def lanes_of(names: Any, label: int | None) -> list[Lane]:
+    """A card for every model that was asked for, with its numbers; raises InvalidInput."""
+    lanes = []
+    for colour, (name, spec) in enumerate(common.look_up_all(names, "Samples", 2, MAX_MODELS)):
+        own = name.startswith(common.MINE)
+        lane = Lane(spec, colour, f"★ {spec.title}" if own else spec.title)
+        if label is not None and not spec.conditional:
+            lane.notes.append(both("compare.no_label"))
+        if not own and registry.shipped(spec.name):
+            lane.metrics = registry.card(spec.name).get("metrics", {})
+        elif not own:
+            lane.state = "absent"
+            lane.notes.append(both("common.no_weights", model=spec.title, name=spec.name))
+        lanes.append(lane)
+    return lanes
+
+
+@common.guarded
+def preview(names: Any, seed: Any, label: Any, num: Any) -> tuple[str, str]:
+    """The empty cards and the known numbers of a choice; an unfinished choice leaves the page as it is."""
+    try:
+        lanes = lanes_of(names, validation.label(label))
+        seed, num = validation.seed(seed), validation.count(num, 1, MAX_NUM)
+    except validation.InvalidInput:
+        return gr.skip(), gr.skip()
+    return panels.race(lanes, "ready", seed, validation.label(label), num), panels.summary(lanes, num)
+
+
+@common.guarded
+def run_race(names: Any, seed: Any, label: Any, num: Any, request: gr.Request) -> Iterator[tuple[Any, Any]]:
+    """The race as the page sees it: cards several times a second, the summary at its end."""
+    label = validation.label(label)
+    seed, num = validation.seed(seed), validation.count(num, 1, MAX_NUM)
+    lanes = lanes_of(names, label)
+    session, throttle = common.session(request), common.Throttle()
+    with common.RUNS.open(session, KIND) as run:
+        yield panels.race(lanes, "running", seed, label, num), panels.summary(lanes, num)
+        racers = line_up(names, lanes, run, session, seed, label, num)
+        while not run.stopped and (racer := race.next_up(list(racers.values()))):
+            with run.turn():
+                racer.advance()
+            if throttle.due():
+                show(lanes, racers)
+                yield panels.race(lanes, "running", seed, label, num), gr.skip()
+        state = "stopped" if run.stopped else "done"
+        show(lanes, racers, state)
+        yield panels.race(lanes, state, seed, label, num), gr.skip()
+        for index, racer in racers.items():
+            race.close(racer.steps)
+            with run.turn():
+                lanes[index].run = judged(lanes[index], racer, label)
+    yield gr.skip(), panels.summary(lanes, num)
+
+
+def line_up(
+    names: list[str], lanes: list[Lane], run: Any, session: str, seed: int, label: int | None, num: int
+) -> dict[int, race.Racer]:
+    """Load, rehearse and start every model that has weights; by the index of its lane."""
+    racers = {}
+    for index, (name, lane) in enumerate(zip(names, lanes, strict=True)):
+        if lane.state == "absent" or run.stopped:
+            continue
+        with run.turn():
+            model, controls = common.obtain(name, session), lane.spec.defaults()
+            race.rehearse(model, num, controls)
+        given = label if lane.spec.conditional else None
+        racers[index] = race.enter(name, model, num, given, seed, controls)
+        lane.state = "running"
+    return racers
+
+
+def show(lanes: list[Lane], racers: dict[int, race.Racer], ending: str = "running") -> None:
+    """Bring the cards up to date; a picture that is done is not drawn again."""
+    for index, racer in racers.items():
+        lane = lanes[index]
+        if lane.state == "done" or racer.last is None:
+            continue
+        lane.picture = figures.png_data_uri(figures.grid(racer.last.x))
+        lane.share, lane.nfe, lane.milliseconds, lane.left = (
+            racer.share, racer.last.nfe, racer.milliseconds, racer.left,
+        )  # fmt: skip
+        lane.state = "done" if racer.done else ending
+
+
+def judged(lane: Lane, racer: race.Racer, label: int | None) -> dict[str, dict[str, Any]]:
+    """What the classifier says about the pictures of this very run; nothing if it cannot."""
+    if not racer.done or racer.last is None or lane.spec.dataset != judge.spec().dataset:
+        return {}
+    labels: Tensor | None = None
+    if label is not None and lane.spec.conditional:
+        labels = torch.full((racer.num,), label)
+    try:
+        return judge.quick(racer.last.x, labels, lane.spec.levels)
+    except (weights.WeightsError, ValueError):
+        return {}
+
+
+def compare(
+    names: list[str], seed: int = 0, label: str = "any", n: int = 16, request: gr.Request | None = None
+) -> dict[str, Any]:
+    """Draw the same request with two to six models and measure each.
+
+    Args:
+        names: names of models, as `/models` lists them.
+        seed: 0 to 4294967295; the same seed draws the same pictures.
+        label: "any" or a class, 0 to 9; models that take no class ignore it.
+        n: pictures each, 1 to 64.
+        request: filled in by the server.
+
+    Returns:
+        {"request": ..., "models": [{"name", "title", "done", "png" (data URI), "nfe", "milliseconds_per_image",
+        "metrics" (of the card), "run" (of these pictures)}, ...]}. The metrics compare only with each other.
+    """
+    wanted = validation.label(label)
+    seed, n = validation.seed(seed), validation.count(n, 1, MAX_NUM)
+    lanes, session = lanes_of(names, wanted), common.session(request)
+    for name in names:
+        common.obtain(name, session)
+    with common.RUNS.open(session, KIND) as run:
+        racers = line_up(names, lanes, run, session, seed, wanted, n)
+        while not run.stopped and (racer := race.next_up(list(racers.values()))):
+            with run.turn():
+                racer.advance()
+        answers = [answer(lanes[index], racer, wanted) for index, racer in racers.items()]
+    return {"request": {"seed": seed, "label": wanted, "n": n}, "models": answers}
+
+
+def answer(lane: Lane, racer: race.Racer, label: int | None) -> dict[str, Any]:
+    """One model's part of the endpoint's answer."""
+    last = racer.last
+    return {
+        "name": racer.name,
+        "title": lane.title,
+        "done": racer.done,
+        "png": figures.png_data_uri(figures.grid(last.x)) if last else None,
+        "nfe": last.nfe if last else 0,
+        "milliseconds_per_image": racer.milliseconds,
+        "metrics": lane.metrics,
+        "run": judged(lane, racer, label),
+    }
+
+
+def models() -> list[dict[str, Any]]:
+    """List the models that draw pictures.
+
+    Returns:
+        For each its name, title, family, year, paper (arXiv number), data set, whether it takes a class
+        (conditional), whether its weights are here (shipped), its controls and the metrics of its card.
+    """
+    return [common.describe(name) for name in registry.names("Samples")]

@@ -1,0 +1,67 @@
+"""How the page looks: header, theme, style sheet and the script that knows the language."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from playground import locale
+from playground.tabs.page.early import EarlyHead
+
+_HERE = Path(__file__).parent
+_SANS = [
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Roboto",
+    "Noto Sans CJK SC",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "sans-serif",
+]
+_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+
+
+def header() -> str:
+    """The name, what the page answers, and the switches of language and theme."""
+    names = {"en": ("English", "en-GB"), "zh": ("中文", "zh-CN")}
+    buttons = "".join(
+        f'<button type="button" data-language-button="{code}" lang="{tag}" '
+        f"onclick=\"playground.language('{code}')\">{name}</button>"
+        for code, (name, tag) in names.items()
+    )
+    return (
+        f'<header class="pg-header"><div><h1>{locale.both("common.name")}</h1>'
+        f"<p>{locale.both('common.question')}</p></div>"
+        f'<div class="pg-switches"><div role="group" aria-label="Language 语言">{buttons}</div>'
+        '<button type="button" onclick="playground.theme()" aria-label="Light or dark 浅色或深色">'
+        '<span aria-hidden="true">◐</span></button></div></header>'
+    )
+
+
+def theme() -> gr.themes.Base:
+    """Calm, flat, legible on a projector; system fonts, so that nothing is fetched."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.indigo,
+        neutral_hue=gr.themes.colors.slate,
+        font=_SANS,
+        font_mono=_MONO,
+        radius_size=gr.themes.sizes.radius_md,
+    )
+
+
+def look() -> dict[str, Any]:
+    """The arguments of `gr.Blocks.launch` that decide how the page looks."""
+    language = 'html:not([data-language="zh"]) [lang="zh"], html[data-language="zh"] [lang="en"]'
+    early = f"<style>{language} {{ display: none !important; }}</style><script>{_read('page.js')}</script>"
+    return {
+        "theme": theme(),
+        "css": _read("page.css"),
+        "app_kwargs": {"middleware": [Middleware(EarlyHead, snippet=early)]},
+    }
+
+
+def _read(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")

@@ -1,0 +1,72 @@
+// Runs in the head, before gradio does: the first paint is in the right language and theme.
+(() => {
+  const LANGUAGES = { en: "en", zh: "zh-CN" };
+  const own = Object.getOwnPropertyDescriptor(Navigator.prototype, "language").get.call(navigator) || "en";
+  const stored = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
+  const store = (key, value) => { try { localStorage.setItem(key, value); } catch { /* private window */ } };
+  const asked = new URLSearchParams(location.search).get("lang");
+  const first = [asked, stored("playground-language"), own.slice(0, 2).toLowerCase()].find((code) => code in LANGUAGES);
+  let current = first || "en";
+
+  // gradio's own words and gr.I18n follow navigator.language.
+  Object.defineProperty(navigator, "language", { get: () => LANGUAGES[current], configurable: true });
+
+  const mark = () => {
+    document.documentElement.dataset.language = current;
+    document.documentElement.lang = LANGUAGES[current];
+    document.cookie = `playground-language=${current}; path=/; max-age=31536000; SameSite=Lax`;
+    document.querySelectorAll("[data-language-button]").forEach((button) =>
+      button.setAttribute("aria-pressed", String(button.dataset.languageButton === current)));
+  };
+
+  const language = async (code) => {
+    if (!(code in LANGUAGES)) return;
+    current = code;
+    store("playground-language", code);
+    mark();
+    try { // gradio's switch, from the module that is already loaded
+      const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
+      const core = await import(loaded.find((name) => /\/assets\/core-[^/]+\.js/.test(name)));
+      core.changeLocale(LANGUAGES[code]);
+    } catch {
+      location.reload();
+    }
+  };
+
+  const theme = () => {
+    const dark = document.body.classList.toggle("dark");
+    store("playground-theme", dark ? "dark" : "light");
+  };
+
+  const press = (selector) => {
+    const button = [...document.querySelectorAll(selector)]
+      .map((found) => (found.matches("button") ? found : found.querySelector("button")))
+      .find((found) => found && found.offsetParent !== null && !found.disabled);
+    if (button) button.click();
+    return Boolean(button);
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      if (document.activeElement) document.activeElement.dispatchEvent(new Event("change", { bubbles: true }));
+      if (press(".pg-run")) event.preventDefault();
+    } else if (event.key === "Escape") {
+      press(".pg-stop");
+    }
+  }, true);
+
+  mark();
+  document.addEventListener("DOMContentLoaded", () => {
+    const wanted = stored("playground-theme");
+    if (wanted && !new URLSearchParams(location.search).has("__theme")) {
+      const apply = () => document.body.classList.toggle("dark", wanted === "dark");
+      apply();
+      setTimeout(apply, 600); // gradio sets the system's theme while it mounts
+    }
+    new MutationObserver((_, observer) => {
+      if (document.querySelector("[data-language-button]")) { mark(); observer.disconnect(); }
+    }).observe(document.body, { childList: true, subtree: true });
+  });
+
+  window.playground = { language, theme };
+})();
