@@ -107,6 +107,8 @@ class Worker:
         with self._changed:
             job = self._find(job_id)
             job.stopping = not job.over
+            if job.training is not None:
+                job.training.hurry = True
             self._changed.notify_all()
 
     def trained(self, session: str) -> dict[str, GenerativeModel]:
@@ -230,8 +232,9 @@ class Worker:
         run, model, card = job.training, None, None
         try:
             if run is not None and run.step > 0:
-                if state == "done" and "Samples" in run.spec.capabilities:
-                    job.film.add(run.step, run.preview())
+                last = run.preview() if state == "done" and "Samples" in run.spec.capabilities else None
+                if last is not None:
+                    job.film.add(run.step, last)
                 model = run.best_model().requires_grad_(False)
                 card = pretrain.card(run) | {"source": "trained in the Train tab"}
         except Exception as error:  # there is no memory for the last pass over the data either

@@ -142,13 +142,13 @@ class UNet(nn.Module):
         h = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.down_blocks):
-            for block in blocks:
+            for block in blocks.children():
                 h = block(h, embedding)
             if level < len(self.downs):
                 skips.append(h)
                 h = self.downs[level](h)
         for level in reversed(range(len(self.ups))):
             h = self.ups[level](F.silu(self.norms[level](h))) + skips[level]
-            for block in self.up_blocks[level]:
+            for block in self.up_blocks[level].children():
                 h = block(h, embedding)
         return self.conv_out(F.silu(h))

@@ -126,6 +126,7 @@ class Training:
         self.images, self.labels = images.images.to(self.device), images.labels.to(self.device)
         self.dataset = images.name
         self.step, self.elapsed = 0, 0.0
+        self.hurry = False  # set by another thread that does not want to wait for samples
         self._order: tuple[int, Tensor] | None = None
         self._good: dict[str, Tensor] | None = None
 
@@ -186,16 +187,18 @@ class Training:
             averaged.recalibrate(self._batches())
         return averaged.eval()
 
-    def preview(self) -> Tensor:
-        """(16, C, H, W) in [-1, 1] on the CPU: the same latents (and labels 0 to 9) every time."""
+    def preview(self) -> Tensor | None:
+        """(16, C, H, W) in [-1, 1] on the CPU, from the same latents and labels every time; None in a hurry."""
         model = self.best_model()
         labels = torch.arange(NUM_PREVIEWS, device=self.device) % 10 if self.spec.conditional else None
         generator = torch.Generator().manual_seed(self.seed)
         with torch.no_grad():
             for moment in model.sample(NUM_PREVIEWS, labels=labels, generator=generator, **self.spec.preview):
                 last = moment.x
+                if self.hurry:
+                    break
         self.model.train()
-        return last.detach().float().cpu()
+        return None if self.hurry else last.detach().float().cpu()
 
     def save(self, path: Path, extra: dict[str, Any] | None = None) -> None:
         """Write a checkpoint, whole or not at all."""

@@ -52,15 +52,20 @@ def atomic_write(path: Path, content: bytes) -> None:
         raise
 
 
-def save(name: str, state: dict[str, Tensor], card: dict[str, Any]) -> dict[str, Any]:
-    """Write weights and card; the card gets the sha256 and the shapes, and is returned."""
+def pack(state: dict[str, Tensor], card: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Weights as the bytes of a safetensors file, and the card with their sha256 and shapes."""
     tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
     content = save_safetensors(tensors)
-    card = card | {
+    return content, card | {
         "sha256": hashlib.sha256(content).hexdigest(),
         "num_parameters": sum(value.numel() for value in tensors.values()),
         "shapes": {key: list(value.shape) for key, value in tensors.items()},
     }
+
+
+def save(name: str, state: dict[str, Tensor], card: dict[str, Any]) -> dict[str, Any]:
+    """Write weights and card; the card gets the sha256 and the shapes, and is returned."""
+    content, card = pack(state, card)
     atomic_write(folder(name) / _WEIGHTS, content)
     write_card(name, card)
     return card

@@ -1,4 +1,4 @@
-"""The mathematics of the diffusion model: schedule, noising, guidance, and the schedulers' steps as the papers write them."""
+"""The mathematics of the diffusion model: schedule, noising, guidance and the papers' own steps."""
 
 import math
 
@@ -57,7 +57,7 @@ def ddpm_step(a_t: float, a_s: float, xt: Tensor, v: Tensor, noise: Tensor) -> T
 def walk(model: DDPM, num_steps: int, seed: int, guidance: float, step) -> Tensor:
     """The whole way back by `step(a_t, a_s, xt, v, noise)`, with the noise that `sample` draws.
 
-    Float64 numbers from diffusers' own float32 schedule; the last step adds no noise.
+    a_t is that of the model; the last step adds no noise.
     """
     generator, labels = seeded(seed), torch.arange(3)
     a = [*model.alphas_cumprod.double().tolist(), 1.0]  # a[-1] = 1: the picture
@@ -134,8 +134,7 @@ def test_ddim_with_eta_1_is_ddpm():
 
 
 def test_dpm_solver_of_first_order_is_ddim():
-    """2211.01095, section 4.1: with no history DPM-Solver++ is DDIM, so two steps, the last of order one, differ
-    from DDIM in nothing."""
+    """2211.01095, section 4.1: without a history DPM-Solver++ is DDIM; of two steps both have none to use."""
     model = small_model()
     dpm, ddim = (draw(model, scheduler=name, num_steps=2)[-1].x for name in ("DPM-Solver++", "DDIM"))
     torch.testing.assert_close(dpm, ddim, rtol=0, atol=1e-3)
@@ -243,10 +242,12 @@ def test_the_unet_takes_other_shapes_and_a_further_vector():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         unet = UNet(config)
-        torch.nn.init.normal_(unet.conv_out.weight)
+        for parameter in unet.parameters():  # fresh blocks are the identity and overlook the embedding
+            torch.nn.init.normal_(parameter, std=0.3)
     x, t = torch.randn(2, 3, 32, 32, generator=seeded()), torch.tensor([0.1, 0.9])
     outputs = [unet(x, t, extra=extra) for extra in (torch.zeros(2, 5), torch.ones(2, 5))]
     assert outputs[0].shape == (2, 6, 32, 32)
+    assert not torch.allclose(*outputs, atol=1e-4)
 
 
 def test_the_network_is_small():

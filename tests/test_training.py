@@ -17,6 +17,7 @@ from playground.weights import WeightsError
 @dataclass(frozen=True)
 class TinyConfig:
     width: int = 8
+    side: int = 4
     diverge_at: int = 0  # the loss of this update, counted from 1, is NaN
 
 
@@ -26,8 +27,9 @@ class Tiny(GenerativeModel, Samples):
     def __init__(self, config):
         super().__init__()
         self.config, self.calls = config, 0
+        pixels, width = config.side**2, config.width
         self.net = nn.Sequential(
-            nn.Flatten(), nn.Linear(16, config.width), nn.BatchNorm1d(config.width), nn.ReLU(), nn.Linear(config.width, 16)
+            nn.Flatten(), nn.Linear(pixels, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, pixels)
         )  # fmt: skip
 
     def make_optimizers(self, hp):
@@ -43,7 +45,8 @@ class Tiny(GenerativeModel, Samples):
         return {"loss": loss.item()}
 
     def sample(self, num, *, labels=None, generator, **controls):
-        yield SampleStep(1, 1, self.net(randn((num, 16), generator)).view(num, 1, 4, 4), 1)
+        side = self.config.side
+        yield SampleStep(1, 1, self.net(randn((num, side**2), generator)).view(num, 1, side, side), 1)
 
 
 RECIPE = Recipe(num_steps=12, batch_size=8, lr=1e-2, weight_decay=0.01, warmup=3, final_lr=0.1, ema=0.9)

@@ -202,6 +202,11 @@ _ABOUT = About(
     ),
 )
 
+_INFO = Words(
+    en="Multiplies z: below 1 the digits are more typical and less varied.",
+    zh="乘在 z 上：小于 1 时数字更典型、变化更少。",
+)
+
 SPECS = (
     ModelSpec(
         name="dcgan",
@@ -220,19 +225,6 @@ SPECS = (
             ema=0.999,
         ),
         about=_ABOUT,
-        controls=(
-            Control(
-                "truncation",
-                Words("Truncation", "截断"),
-                1.0,
-                0.0,
-                1.5,
-                0.05,
-                info=Words(
-                    "Multiplies z: below 1 the digits are more typical and less varied.",
-                    "乘在 z 上：小于 1 时数字更典型、变化更少。",
-                ),
-            ),  # fmt: skip
-        ),
+        controls=(Control("truncation", Words("Truncation", "截断"), 1.0, 0.0, 1.5, step=0.05, info=_INFO),),
     ),
 )

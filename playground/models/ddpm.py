@@ -19,7 +19,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,9 +40,6 @@ from playground.spec import (
     SampleStep,
     Words,
 )
-
-if TYPE_CHECKING:
-    from diffusers import SchedulerMixin
 
 SCHEDULERS = ("DDPM", "DDIM", "DPM-Solver++")
 
@@ -72,8 +69,8 @@ def cosine_alphas_cumprod(num_timesteps: int) -> Tensor:
     return (1 - betas).cumprod(0).float()
 
 
-def make_scheduler(name: str, num_steps: int, num_timesteps: int = 1000) -> "SchedulerMixin":
-    """A fresh scheduler of diffusers, with its timesteps set; it keeps state, so each call needs its own.
+def make_scheduler(name: str, num_steps: int, num_timesteps: int = 1000) -> Any:
+    """A scheduler of diffusers, its timesteps set; it keeps state, so each call needs a fresh one.
 
     All clip x0_hat to [-1, 1] and start at the noisiest timestep (2305.08891, table 2, "trailing").
 
@@ -151,11 +148,8 @@ class DDPM(GenerativeModel, Samples, HasLatent, Denoises):
     def velocity(self, xt: Tensor, t: int, labels: Tensor | None, guidance: float) -> Tensor:
         """Guided v_hat (2207.12598, eq. 6), both branches in one forward pass.
 
-        Args:
-            xt: (B, C, H, W).
-            t: int timestep, 0 to T - 1.
-            labels: (B,) int64, or None for the model without labels.
-            guidance: 0 ignores the label, 1 is the plain conditional model, more exaggerates the label.
+        xt is (B, C, H, W), t in 0 to T - 1, labels (B,) int64 or None for no label at all; guidance 0
+        ignores the label, 1 is the plain conditional model, more exaggerates the label.
         """
         time = torch.full((len(xt),), t / self.num_timesteps, device=xt.device)
         if labels is None or guidance == 0:
@@ -180,7 +174,7 @@ class DDPM(GenerativeModel, Samples, HasLatent, Denoises):
         """From x_T to x_0: each step's predictions, the x_t it leads to, and its network evaluations."""
         labels = None if labels is None else labels.to(xt.device)
         nfe = 1 if labels is None or guidance in (0, 1) else 2
-        solver: Any = make_scheduler(scheduler, num_steps, self.num_timesteps)
+        solver = make_scheduler(scheduler, num_steps, self.num_timesteps)
         options: dict[str, Any] = {} if scheduler == "DPM-Solver++" else {"generator": generator}
         if scheduler == "DDIM":  # eps_hat from the clipped x0_hat: eta = 1 is then DDPM's step
             options |= {"eta": eta, "use_clipped_model_output": True}
@@ -218,22 +212,14 @@ class DDPM(GenerativeModel, Samples, HasLatent, Denoises):
 
 
 CONTROLS = (
-    Control(
-        "scheduler", Words("Scheduler", "调度器"), "DDIM", choices=SCHEDULERS,
-        info=Words("How each step goes back.", "每一步如何往回走。"),
-    ),
-    Control(
-        "num_steps", Words("Steps", "步数"), 50, 1, 1000, 1,
-        info=Words("More is slower and, up to a point, better.", "步数越多越慢,在一定范围内质量越好。"),
-    ),
-    Control(
-        "guidance", Words("Guidance", "引导强度"), 1.5, 0.0, 6.0, 0.1,
-        info=Words("0 ignores the label, more than 1 exaggerates it.", "0 忽略标签,大于 1 则夸大标签。"),
-    ),
-    Control(
-        "eta", Words("Fresh noise (DDIM's eta)", "新增噪声(DDIM 的 eta)"), 0.0, 0.0, 1.0, 0.05,
-        info=Words("0 is deterministic, 1 is as random as DDPM.", "0 为确定性采样,1 与 DDPM 一样随机。"),
-    ),
+    Control("scheduler", Words("Scheduler", "调度器"), "DDIM", choices=SCHEDULERS,
+            info=Words("How each step goes back.", "每一步如何往回走。")),
+    Control("num_steps", Words("Steps", "步数"), 50, 1, 1000, 1,
+            info=Words("More is slower and, up to a point, better.", "步数越多越慢,在一定范围内质量越好。")),
+    Control("guidance", Words("Guidance", "引导强度"), 1.5, 0.0, 6.0, 0.1,
+            info=Words("0 ignores the label, more than 1 exaggerates it.", "0 忽略标签,大于 1 则夸大标签。")),
+    Control("eta", Words("Fresh noise (DDIM's eta)", "新增噪声(DDIM 的 eta)"), 0.0, 0.0, 1.0, 0.05,
+            info=Words("0 is deterministic, 1 is as random as DDPM.", "0 为确定性采样,1 与 DDPM 一样随机。")),
 )  # fmt: skip
 
 SPECS: tuple[ModelSpec, ...] = (
@@ -253,8 +239,8 @@ SPECS: tuple[ModelSpec, ...] = (
                 "A diffusion model learns to take a little noise away from a noisy picture. "
                 "It draws by starting from pure noise and cleaning it up step by step. "
                 "Guidance pushes every step towards the digit that was asked for.",
-                "扩散模型学习从带噪图片中去掉一点噪声。生成时,它从纯噪声出发,一步一步地把图片清理出来。"
-                "引导会把每一步都推向所要求的数字。",
+                "扩散模型学习从带噪图片中去掉一点噪声。生成时,它从纯噪声出发,一步一步地把图片清理出来。引导会"
+                "把每一步都推向所要求的数字。",
             ),
             formula=r"\mathcal{L} = \mathbb{E}_{x_0, \epsilon, t} \lVert \sqrt{\bar\alpha_t}\,\epsilon - "
             r"\sqrt{1 - \bar\alpha_t}\,x_0 - v_\theta(x_t, t, y) \rVert^2, \quad "

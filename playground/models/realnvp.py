@@ -71,7 +71,7 @@ class ActNorm(nn.Module):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Set scale and shift from the first (B, C, H, W) batch of training."""
-        self.log_scale.copy_(-x.std(0, correction=0).clamp(min=1e-2).log())
+        self.log_scale.copy_(-x.std(0, correction=0).clamp(min=0.1).log())
         self.shift.copy_(-x.mean(0) * self.log_scale.exp())
         self.initialised.fill_(True)
 
@@ -135,25 +135,161 @@ class Coupling(nn.Module):
         x = x[:, self.order]
         return x[:, : self.num_keep], x[:, self.num_keep :]
 
+    def merge(self, xa: Tensor, xb: Tensor) -> Tensor:
+        """The x that `split` took apart."""
+        return torch.cat([xa, xb], dim=1)[:, self.undo]
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) -> the same shape and the (B,) log-determinant."""
         xa, xb = self.split(x)
         s, t = self.scale_shift(xa)
-        return torch.cat([xa, xb * s.exp() + t], dim=1)[:, self.undo], s.sum(dim=(1, 2, 3))
+        return self.merge(xa, xb * s.exp() + t), s.sum(dim=(1, 2, 3))
 
     def inverse(self, y: Tensor) -> Tensor:
         """The x that `forward` maps to y."""
         ya, yb = self.split(y)
         s, t = self.scale_shift(ya)
-        return torch.cat([ya, (yb - t) * torch.exp(-s)], dim=1)[:, self.undo]
+        return self.merge(ya, (yb - t) * torch.exp(-s))
 
 
 class Scale(nn.Module):
     """The layers at one resolution: normalisation, then couplings that go through the patterns in turn."""
 
-    def __init__(self, shape: tuple[int, int, int], couplings: int, width: int, blocks: int) -> None:
+    def __init__(self, shape: tuple[int, int, int], num: int, width: int, blocks: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [ActNorm(shape)]
-        for i in range(couplings):
-            layers.append(Coupling(shape, PATTERNS[i // 2 % 3], i % 2 == 1, width, blocks))
-        self.layers = nn.ModuleList(layers)
+        self.norm = ActNorm(shape)
+        self.couplings = nn.ModuleList(
+            Coupling(shape, PATTERNS[i // 2 % 3], i % 2 == 1, width, blocks) for i in range(num)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) -> the same shape and the (B,) log-determinant."""
+        if self.training and not self.norm.initialised:
+            self.norm.initialise(x)
+        x, log_det = self.norm(x)
+        log_det = log_det.expand(x.shape[0])
+        for coupling in self.couplings:
+            x, change = coupling(x)
+            log_det = log_det + change
+        return x, log_det
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """The x that `forward` maps to y."""
+        for coupling in reversed(self.couplings):
+            y = coupling.inverse(y)
+        return self.norm.inverse(y)
+
+
+class RealNVP(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
+    """Three scales of couplings; half of the variables leave for z after each of the first two (section 3.6)."""
+
+    likelihood = "dequantised"
+    levels = 256
+
+    def __init__(self, config: RealNVPConfig) -> None:
+        super().__init__()
+        self.config = config
+        half, quarter = config.size // 2, config.size // 4
+        self.shapes = ((4, half, half), (8, quarter, quarter), (4, quarter, quarter))
+        self.latent_shape = (config.size**2,)
+        sizes = zip(self.shapes, config.couplings, config.widths, config.blocks, strict=True)
+        self.scales = nn.ModuleList(Scale(*size) for size in sizes)
+        self.to(memory_format=torch.channels_last)
+
+    def to_logit(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures to the real line: (B, 1, H, W) -> the same shape, and the (B,) log-determinant.
+
+        x in [-1, 1] holds the centres of the grey levels, so v = 127.5 (x + 1) + 0.5 lies in (0, 256).
+        """
+        black, alpha = self.config.black, self.config.alpha
+        v = (x + 1) * 127.5 + 0.5
+        grey = (1 - black) / 255
+        p = alpha + (1 - 2 * alpha) * torch.where(v < 1, black * v, black + grey * (v - 1))
+        slope = torch.where(v < 1, math.log(black), math.log(grey)) + math.log(127.5 * (1 - 2 * alpha))
+        log_det = slope - p.log() - torch.log1p(-p)
+        return torch.logit(p), log_det.sum(dim=(1, 2, 3))
+
+    def from_logit(self, u: Tensor) -> Tensor:
+        """The x that `to_logit` maps to u."""
+        black, alpha = self.config.black, self.config.alpha
+        p = (torch.sigmoid(u) - alpha) / (1 - 2 * alpha)
+        v = torch.where(p < black, p / black, 1 + (p - black) * 255 / (1 - black))
+        return (v - 0.5) / 127.5 - 1
+
+    def flow(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, H, W) in [-1, 1] -> z (B, H * W) and log |det dz/dx| (B,)."""
+        h, log_det = self.to_logit(x)
+        parts = []
+        for i, scale in enumerate(self.scales):
+            h = F.pixel_unshuffle(h, 2) if i < 2 else h
+            h, change = scale(h.contiguous(memory_format=torch.channels_last))
+            log_det = log_det + change
+            if i < 2:  # what the last coupling moved leaves, what it looked at goes on
+                h, out = scale.couplings[-1].split(h)
+                parts.append(out.flatten(1))
+        return torch.cat([*parts, h.flatten(1)], dim=1), log_det
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """(B, H * W) -> x (B, 1, H, W), the exact inverse of `flow`; beyond [-1, 1] where z asks for it."""
+        sizes = [math.prod(shape) // 2 for shape in self.shapes[:2]]
+        *outs, h = z.split([*sizes, z.shape[1] - sum(sizes)], dim=1)
+        h = h.view(-1, *self.shapes[2])
+        for i in (2, 1, 0):
+            scale = self.scales[i]
+            if i < 2:
+                h = scale.couplings[-1].merge(h, outs[i].view(h.shape))
+            h = scale.inverse(h.contiguous(memory_format=torch.channels_last))
+            h = F.pixel_shuffle(h, 2) if i < 2 else h
+        return self.from_logit(h)
+
+    def dequantise(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Spread each grey level evenly over its bin: (B, 1, H, W) -> the same shape, v uniform on [k, k + 1)."""
+        return x + (rand(x.shape, generator, x.device) - 0.5) / 127.5
+
+    def log_prob(
+        self, x: Tensor, labels: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """log p(v) of the dequantised pixels v in [0, 256) (eq. 2); its mean bounds log P(x) from below.
+
+        Without a generator the noise is that of seed 0.
+        """
+        if generator is None:
+            generator = torch.Generator().manual_seed(0)
+        z, log_det = self.flow(self.dequantise(x, generator))
+        log_normal = -0.5 * (z**2 + math.log(2 * math.pi)).sum(dim=1)
+        return log_normal + log_det - z.shape[1] * math.log(127.5)  # dx = dv / 127.5
+
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(B, 1, H, W) in [-1, 1] -> its exact latent (B, H * W)."""
+        return self.flow(x)[0]
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(B, H * W) -> (B, 1, H, W) in [-1, 1]."""
+        return self.inverse(z).clamp(-1, 1)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        num: int,
+        *,
+        labels: Tensor | None = None,
+        generator: torch.Generator,
+        temperature: float = 0.8,
+        **controls: Any,
+    ) -> Iterator[SampleStep]:
+        """One pass of the inverse from z ~ N(0, temperature^2 I)."""
+        device = self.scales[0].norm.shift.device
+        z = temperature * randn((num, *self.latent_shape), generator, device)
+        yield SampleStep(1, 1, self.decode(z), 1)
+
+    def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
+        """One optimiser for the whole flow."""
+        self.max_norm = hp.max_norm
+        return {"flow": adam(self.parameters(), hp)}
+
+    def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
+        """Maximise the likelihood of the dequantised pictures."""
+        loss = -self.log_prob(batch.x, generator=batch.generator).mean()
+        update(loss, optimizers["flow"], self.max_norm)
+        nats = loss.item()
+        return {"loss": nats, "bits_per_dim": nats / (math.log(2) * self.config.size**2)}

@@ -6,8 +6,8 @@ similar pictures. With q(z|x) = N(mu, diag exp(logvar)) and p(z) = N(0, I) (eq. 
 
     log p(x) >= E_q[log p(x|z)] - KL(q(z|x) || p(z)),    KL = 1/2 sum(exp(logvar) + mu^2 - 1 - logvar).
 
-Differences from the paper: residual convolutions (1512.03385) instead of one hidden layer; the pixels are black
-or white, drawn anew every time a picture is seen (Salakhutdinov & Murray 2008); the weight of KL grows from 0
+Differences from the paper: residual convolutions (1512.03385) instead of one hidden layer; pixels are made
+black or white anew every time a picture is seen (Salakhutdinov & Murray 2008); the weight of KL grows from 0
 to 1 at the start (1602.02282), after which the loss is the plain bound. `VAE.iwae` is the tighter,
 importance-weighted bound (Burda et al. 2015, arXiv:1509.00519).
 """
@@ -80,44 +80,25 @@ class Block(nn.Module):
         return x + self.body(x)
 
 
-class Encoder(nn.Module):
-    """Picture -> mean and log-variance of q(z|x), through 14 and 7 pixels."""
-
-    def __init__(self, config: VAEConfig) -> None:
-        """Strided convolutions halve the size."""
-        super().__init__()
-        (a, b), (num_a, num_b) = config.encoder_widths, config.encoder_blocks
-        self.trunk = nn.Sequential(
-            nn.Conv2d(config.channels, a, 5, 2, 2), *(Block(a) for _ in range(num_a)), nn.SiLU(),
-            nn.Conv2d(a, b, 3, 2, 1), *(Block(b) for _ in range(num_b)), nn.SiLU(),
-        )  # fmt: skip
-        self.head = nn.Linear(7 * 7 * b, 2 * config.latent_dim)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, 28, 28) in [-1, 1] -> mu, logvar, each (B, latent_dim)."""
-        h = self.trunk(x).permute(0, 2, 3, 1).flatten(1)  # channels last already: no copy
-        mu, logvar = self.head(h).chunk(2, dim=1)
-        return mu, logvar
+def build_encoder(config: VAEConfig) -> nn.Sequential:
+    """(B, C, 28, 28) in [-1, 1] -> (B, 2 latent_dim), mu beside logvar of q(z|x), through 14 and 7 pixels."""
+    (a, b), (num_a, num_b) = config.encoder_widths, config.encoder_blocks
+    return nn.Sequential(
+        nn.Conv2d(config.channels, a, 5, 2, 2), *(Block(a) for _ in range(num_a)), nn.SiLU(),
+        nn.Conv2d(a, b, 3, 2, 1), *(Block(b) for _ in range(num_b)), nn.SiLU(),
+        nn.Flatten(), nn.Linear(7 * 7 * b, 2 * config.latent_dim),
+    )  # fmt: skip
 
 
-class Decoder(nn.Module):
-    """z -> logits of the pixels' being white, through 7, 14 and 28 pixels."""
-
-    def __init__(self, config: VAEConfig) -> None:
-        """Transposed convolutions double the size; the dear convolutions are on 7 and 14 pixels."""
-        super().__init__()
-        (a, b), (num_a, num_b) = config.decoder_widths, config.decoder_blocks
-        self.project = nn.Linear(config.latent_dim, 7 * 7 * a)
-        self.body = nn.Sequential(
-            *(Block(a) for _ in range(num_a)), nn.SiLU(),
-            nn.ConvTranspose2d(a, b, 4, 2, 1), *(Block(b) for _ in range(num_b)), nn.SiLU(),
-            nn.ConvTranspose2d(b, config.channels, 4, 2, 1),
-        )  # fmt: skip
-
-    def forward(self, z: Tensor) -> Tensor:
-        """(B, latent_dim) -> (B, C, 28, 28) logits."""
-        h = self.project(z).view(z.shape[0], 7, 7, -1)
-        return self.body(h.permute(0, 3, 1, 2))
+def build_decoder(config: VAEConfig) -> nn.Sequential:
+    """(B, latent_dim) -> (B, C, 28, 28) logits of the pixels' being white, through 7 and 14 pixels."""
+    (a, b), (num_a, num_b) = config.decoder_widths, config.decoder_blocks
+    return nn.Sequential(
+        nn.Linear(config.latent_dim, 7 * 7 * a), nn.Unflatten(1, (a, 7, 7)),
+        *(Block(a) for _ in range(num_a)), nn.SiLU(),
+        nn.ConvTranspose2d(a, b, 4, 2, 1), *(Block(b) for _ in range(num_b)), nn.SiLU(),
+        nn.ConvTranspose2d(b, config.channels, 4, 2, 1),
+    )  # fmt: skip
 
 
 def kl_to_prior(mu: Tensor, logvar: Tensor) -> Tensor:
@@ -141,8 +122,8 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         super().__init__()
         self.config = config
         self.latent_shape = (config.latent_dim,)
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        self.encoder = build_encoder(config)
+        self.decoder = build_decoder(config)
         self.to(memory_format=torch.channels_last)
 
     def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
@@ -160,7 +141,7 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         Returns:
             (B,) log p(x|z) and (B,) KL, both in nats; their difference estimates the bound.
         """
-        mu, logvar = self.encoder(x)
+        mu, logvar = self.encoder(x).chunk(2, dim=1)
         z = mu + (0.5 * logvar).exp() * randn(mu.shape, generator, x.device)
         return bernoulli_log_prob(self.decoder(z), x), kl_to_prior(mu, logvar)
 
@@ -178,16 +159,7 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
     ) -> Tensor:
         """The ELBO with one z for each picture and the exact KL; `iwae` is a tighter bound.
 
-        Args:
-            x: (B, C, H, W), every pixel -1 or 1.
-            labels: ignored, the model is unconditional.
-            generator: source of z; None draws with seed 0.
-
-        Returns:
-            (B,) nats.
-
-        Raises:
-            ValueError: if a pixel is neither -1 nor 1.
+        (B, C, H, W), every pixel -1 or 1 (anything else is a ValueError) -> (B,) nats.
         """
         log_px, kl = self.bound(_binary(x), generator or torch.Generator().manual_seed(0))
         return log_px - kl
@@ -215,7 +187,7 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         if num_samples < 1:
             raise ValueError(f"The number of importance samples must be at least 1; got {num_samples}.")
         generator = generator or torch.Generator().manual_seed(0)
-        mu, logvar = self.encoder(_binary(x))
+        mu, logvar = self.encoder(_binary(x)).chunk(2, dim=1)
         bounds = []
         for x_i, mu_i, logvar_i in zip(x, mu, logvar, strict=True):  # one picture, its codes in chunks
             nums = [min(chunk, num_samples - start) for start in range(0, num_samples, chunk)]
@@ -236,7 +208,7 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, C, 28, 28) in [-1, 1] -> (B, latent_dim), the mean of q(z|x); grey pictures are allowed."""
-        return self.encoder(x)[0]
+        return self.encoder(x).chunk(2, dim=1)[0]
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, latent_dim) standard normal -> (B, C, 28, 28), the mean of each pixel given z, in [-1, 1]."""
@@ -284,6 +256,11 @@ _ABOUT = About(
     ),
 )
 
+_INFO = Words(
+    en="Standard deviation of z: below 1 the digits are more typical and less varied.",
+    zh="z 的标准差：小于 1 时数字更典型、变化更少。",
+)
+
 SPECS = (
     ModelSpec(
         name="vae",
@@ -296,18 +273,7 @@ SPECS = (
         recipe=Recipe(num_steps=17500, batch_size=128, lr=2e-3, warmup=200, ema=0.999),
         about=_ABOUT,
         controls=(
-            Control(
-                "temperature",
-                Words("Temperature", "温度"),
-                1.0,
-                0.0,
-                1.5,
-                0.05,
-                info=Words(
-                    "Standard deviation of z: below 1 the digits are more typical and less varied.",
-                    "z 的标准差：小于 1 时数字更典型、变化更少。",
-                ),
-            ),  # fmt: skip
+            Control("temperature", Words("Temperature", "温度"), 1.0, 0.0, 1.5, step=0.05, info=_INFO),
         ),
     ),
 )

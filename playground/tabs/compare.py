@@ -1,5 +1,6 @@
 """Compare: several models get the same request and race; what each one trades stands below."""
 
+import html
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,7 +36,7 @@ def build() -> None:
         )
         label = common.label_choice()
         seed = common.seed_number()
-        count = gr.Slider(1, MAX_NUM, num, step=1, label=common.word("common.count"), min_width=160)
+        count = gr.Slider(1, MAX_NUM, num, step=1, label=common.word("common.count"), min_width=200)
         with gr.Column(min_width=140, scale=0, elem_classes="pg-buttons"):
             run = gr.Button(common.word("compare.run"), variant="primary", elem_classes=common.RUN)
             stop = gr.Button(common.word("common.stop"), elem_classes=common.STOP)
@@ -135,9 +136,15 @@ def line_up(
     for index, (name, lane) in enumerate(zip(names, lanes, strict=True)):
         if lane.state == "absent" or run.stopped:
             continue
-        with run.turn():
-            model, controls = common.obtain(name, session), lane.spec.defaults()
-            race.rehearse(model, num, controls)
+        controls = lane.spec.defaults()
+        try:
+            with run.turn():
+                model = common.obtain(name, session)
+                race.rehearse(model, num, controls)
+        except (weights.WeightsError, validation.InvalidInput) as error:  # the others race on
+            lane.state = "absent"
+            lane.notes.append(html.escape(str(error)))
+            continue
         given = label if lane.spec.conditional else None
         racers[index] = race.enter(name, model, num, given, seed, controls)
         lane.state = "running"

@@ -68,5 +68,22 @@
     }).observe(document.body, { childList: true, subtree: true });
   });
 
-  window.playground = { language, theme };
+  // A film: the frames are one tall picture, --frame says which one is seen.
+  const scrub = (slider) => {
+    const panel = slider.closest(".pg-film");
+    panel.querySelector(".pg-screen").style.setProperty("--frame", slider.value);
+    panel.querySelector("output").textContent = slider.dataset.steps.split(",")[slider.value];
+  };
+  const play = (button) => {
+    const slider = button.parentElement.querySelector("input");
+    let frame = 0;
+    clearInterval(Number(button.dataset.timer));
+    button.dataset.timer = setInterval(() => {
+      slider.value = frame;
+      scrub(slider);
+      if (++frame > Number(slider.max) || !button.isConnected) clearInterval(Number(button.dataset.timer));
+    }, Math.max(40, 3000 / (Number(slider.max) + 1)));
+  };
+
+  window.playground = { language, theme, scrub, play };
 })();

@@ -1,0 +1,252 @@
+"""Sample: one model, its own controls, the pictures as they form, and what the model is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import torch
+
+from playground import __version__, figures, race, registry, validation
+from playground.locale import both, text
+from playground.spec import Control, ModelSpec
+from playground.tabs import common, film
+from playground.tabs.film import Film
+
+ORDER = 1
+TITLE = "sample.title"
+MAX_NUM = 64
+KIND = "sample"
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One component of one model's group of controls."""
+
+    model: str
+    control: Control
+    component: Any
+
+
+def build() -> None:
+    """Lay the tab out and connect it."""
+    first = start_name()
+    with gr.Row(elem_classes="pg-sample"):
+        with gr.Column(scale=2, min_width=320):
+            name = gr.Dropdown(common.offered("Samples"), value=first, label=common.word("common.model"))
+            label, seed = common.label_choice(), common.seed_number()
+            count = gr.Slider(1, MAX_NUM, 16, step=1, label=common.word("common.count"))
+            groups, knobs = build_controls(first)
+            with gr.Row():
+                run = gr.Button(common.word("sample.run"), variant="primary", elem_classes=common.RUN)
+                stop = gr.Button(common.word("common.stop"), elem_classes=common.STOP)
+            gr.HTML(f'<p class="pg-keys">{both("common.keys")}</p>')
+        with gr.Column(scale=3, min_width=320):
+            panel = gr.HTML(film.blank(), elem_id="pg-film")
+            upload = gr.File(
+                label=common.word("sample.restore"), file_types=[".png"], type="binary", height=110
+            )
+            said = gr.HTML(elem_id="pg-restored")
+    delimiters = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
+    about = gr.Markdown(about_text(registry.spec(first)), latex_delimiters=delimiters)
+
+    inputs = [name, seed, label, count, *(knob.component for knob in knobs)]
+    shown = [about, label, *groups.values()]
+    connect(knobs, list(groups), run=run, inputs=inputs, panel=panel, name=name, shown=shown, upload=upload, said=said)
+    stop.click(stop_sample, queue=False, **common.PRIVATE)
+    common.on_show(refresh, None, name)
+    common.api(sample, "sample")
+
+
+def connect(
+    knobs: list[Knob],
+    names: list[str],
+    *,
+    run: gr.Button,
+    inputs: list[Any],
+    panel: gr.HTML,
+    name: gr.Dropdown,
+    shown: list[Any],
+    upload: gr.File,
+    said: gr.HTML,
+) -> None:
+    """Register the handlers that need to know which component is which model's control."""
+
+    @common.guarded
+    def draw(request: gr.Request, name: Any, seed: Any, label: Any, num: Any, *values: Any) -> Iterator[str]:
+        own = str(name).removeprefix(common.MINE)
+        controls = {k.control.key: v for k, v in zip(knobs, values, strict=True) if k.model == own}
+        yield from run_sample(name, seed, label, num, controls, common.session(request))
+
+    @common.guarded
+    def choose(name: Any) -> list[Any]:
+        spec = common.look_up(name, "Samples")
+        label = gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)
+        return [about_text(spec), label, *(gr.update(visible=spec.name == other) for other in names)]
+
+    @common.guarded
+    def restore(content: Any) -> list[Any]:
+        request = read_upload(content)
+        values = [
+            request["controls"][k.control.key] if k.model == request["spec"].name else gr.skip() for k in knobs
+        ]
+        sentence = both("sample.restored", model=request["spec"].title, seed=request["seed"])
+        label = "any" if request["label"] is None else str(request["label"])
+        head = [request["spec"].name, request["seed"], label, request["n"]]
+        return [f'<p class="pg-keys" role="status">{sentence}</p>', *head, *values]
+
+    run.click(draw, inputs, panel, concurrency_limit=None, **common.PRIVATE)
+    name.change(choose, name, shown, queue=False, **common.PRIVATE)
+    upload.upload(restore, upload, [said, *inputs], queue=False, **common.PRIVATE)
+
+
+def start_name() -> str:
+    """The model that is shown first: one with weights if there is any, of those the one with most controls."""
+    names = registry.names("Samples")
+    return max(names, key=lambda name: (registry.shipped(name), len(registry.spec(name).controls)))
+
+
+def build_controls(first: str) -> tuple[dict[str, gr.Group], list[Knob]]:
+    """A group of components for every model, of which only the chosen one's is shown."""
+    groups, knobs = {}, []
+    for name in registry.names("Samples"):
+        spec = registry.spec(name)
+        with gr.Group(visible=name == first) as groups[name]:
+            if not spec.controls:
+                gr.HTML(f'<p class="pg-keys">{both("sample.no_controls")}</p>', padding=True)
+            knobs += [Knob(name, control, component_for(control)) for control in spec.controls]
+    return groups, knobs
+
+
+def component_for(control: Control) -> Any:
+    """A slider, a drop-down or a tick box."""
+    said: dict[str, Any] = {"label": common.phrase(control.label), "value": control.default}
+    if control.info is not None:
+        said["info"] = common.phrase(control.info)
+    if control.kind == "choice":
+        return gr.Dropdown(list(control.choices), **said)
+    if control.kind == "bool":
+        return gr.Checkbox(**said)
+    if control.kind == "str":
+        return gr.Textbox(max_length=200, **said)
+    step = control.step or (1 if control.kind == "int" else 0.01)
+    return gr.Slider(control.minimum or 0, control.maximum or 1, step=step, **said)
+
+
+def about_text(spec: ModelSpec) -> str:
+    """What a model is, in Markdown with its formula, in both languages."""
+    about, parts = spec.about, []
+    for code in ("en", "zh"):
+        paper = f"[{text('sample.paper', code, paper=spec.paper)}](https://arxiv.org/abs/{spec.paper})"
+        parts.append(
+            f'<div lang="{code}">\n\n### {spec.title} · {spec.family}, {spec.year}\n\n{getattr(about.summary, code)}\n\n'
+            f"**{text('sample.strengths', code)}** {getattr(about.strengths, code)}\n\n"
+            f"**{text('sample.weaknesses', code)}** {getattr(about.weaknesses, code)}\n\n{paper}\n\n</div>"
+        )
+    return f"$${about.formula}$$\n\n" + "\n\n".join(parts)
+
+
+def refresh(request: gr.Request) -> Any:
+    """What can be chosen now, models trained in this page included."""
+    return gr.update(choices=common.offered("Samples", common.session(request)))
+
+
+@common.guarded
+def stop_sample(request: gr.Request) -> None:
+    """End this session's drawing before its next step."""
+    common.RUNS.stop(common.session(request), KIND)
+
+
+def prepare(
+    name: Any, seed: Any, label: Any, num: Any, controls: Any
+) -> tuple[ModelSpec, int, int | None, int, dict[str, Any]]:
+    """Check a request; raises InvalidInput."""
+    spec = common.look_up(name, "Samples")
+    seed, num = validation.seed(seed), validation.count(num, 1, MAX_NUM)
+    return spec, seed, validation.label(label, spec), num, validation.controls(spec, controls)
+
+
+def run_sample(name: Any, seed: Any, label: Any, num: Any, controls: Any, session: str) -> Iterator[str]:
+    """The panel, several times a second while the pictures form, and at last with its film and downloads."""
+    spec, seed, label, num, controls = prepare(name, seed, label, num, controls)
+    throttle, frames = common.Throttle(), Film(num)
+    with common.RUNS.open(session, KIND) as run:
+        yield film.live(None, spec, 0.0)
+        with run.turn():
+            model = common.obtain(name, session)
+        racer = race.enter(name, model, num, label, seed, controls)
+        while not racer.done and not run.stopped:
+            with run.turn():
+                racer.advance()
+            if racer.last is None:
+                continue
+            frames.add(racer.last)
+            if not racer.done and throttle.due():
+                yield film.live(racer.last, spec, racer.share, racer.left)
+        race.close(racer.steps)
+    request = request_of(name, spec, seed, label, num, controls)
+    yield film.final(frames, racer, spec, request)
+
+
+def request_of(
+    name: str, spec: ModelSpec, seed: int, label: int | None, num: int, controls: dict[str, Any]
+) -> dict[str, Any]:
+    """Everything it takes to draw the same pictures again."""
+    trained_here = name.startswith(common.MINE)
+    weights = None if trained_here or not registry.shipped(name) else registry.card(name).get("sha256")
+    return {
+        "model": spec.name,
+        "seed": seed,
+        "label": label,
+        "n": num,
+        "controls": controls,
+        "weights_sha256": weights,
+        "versions": {"playground": __version__, "torch": torch.__version__},
+    }
+
+
+def read_upload(content: Any) -> dict[str, Any]:
+    """The checked request inside an uploaded PNG, with the spec of its model; raises InvalidInput."""
+    validation.png(content)
+    try:
+        found = figures.read_request(bytes(content))
+    except figures.NoRequest as error:
+        raise validation.InvalidInput("sample.no_request") from error
+    asked = (found.get(key) for key in ("model", "seed", "label", "n", "controls"))
+    spec, seed, label, num, controls = prepare(*asked)
+    return {"spec": spec, "seed": seed, "label": label, "n": num, "controls": controls}
+
+
+def sample(
+    name: str,
+    seed: int = 0,
+    label: str = "any",
+    n: int = 16,
+    controls: dict[str, Any] | None = None,
+    request: gr.Request | None = None,
+) -> dict[str, Any]:
+    """Draw pictures with one model.
+
+    Args:
+        name: of a model, as `/models` lists them.
+        seed: 0 to 4294967295; the same seed draws the same pictures.
+        label: "any", or a class, 0 to 9, for a model that takes one.
+        n: how many, 1 to 64.
+        controls: values of the model's own controls, as `/models` lists them; defaults for the rest.
+        request: filled in by the server.
+
+    Returns:
+        {"request": all it takes to draw them again, "png": a grid as a data URI with that request embedded,
+        "nfe": network evaluations, "milliseconds_per_image": measured here}.
+    """
+    spec, seed, wanted, n, checked = prepare(name, seed, label, n, controls)
+    session = common.session(request)
+    with common.RUNS.open(session, KIND) as run:
+        with run.turn():
+            model = common.obtain(name, session)
+        racer = race.enter(name, model, n, wanted, seed, checked)
+        while not racer.done and not run.stopped:
+            with run.turn():
+                racer.advance()
+    asked = request_of(name, spec, seed, wanted, n, checked)
+    return film.answer(racer, asked)

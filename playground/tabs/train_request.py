@@ -1,0 +1,96 @@
+"""What the Train tab is asked for and what it hands out: checked requests, reports, files."""
+
+import json
+import math
+import tempfile
+import time
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from playground import figures, jobs, locale, validation, weights
+from playground.job import JobView, Request
+from playground.spec import ModelSpec
+from playground.validation import Term
+
+DATASETS = ("mnist", "fashion_mnist")  # of one shape, so that a model of one can be trained on the other
+MAX_STEPS, MAX_API_STEPS, MAX_MINUTES, MAX_BATCH = 100_000, 2_000, 120.0, 1024
+_KEEP_FILES = 6 * 3600.0
+
+
+def datasets(spec: ModelSpec) -> tuple[str, ...]:
+    """What a model can be trained on."""
+    return DATASETS if spec.dataset in DATASETS else (spec.dataset,)
+
+
+def check(
+    model: Any,
+    dataset: Any,
+    seed: Any,
+    num_steps: Any,
+    minutes: Any,
+    lr: Any,
+    batch_size: Any,
+    most: int = MAX_STEPS,
+) -> Request:
+    """A training as it was asked for, every value checked; what is None follows the model's recipe."""
+    spec = validation.model(model, "Samples")
+    recipe = spec.recipe
+    if num_steps is not None:
+        recipe = replace(recipe, num_steps=validation.integer(num_steps, "num_steps", 1, most))
+    if lr is not None:
+        recipe = replace(recipe, lr=validation.number(lr, "lr", 1e-6, 1.0))
+    if batch_size is not None:
+        recipe = replace(recipe, batch_size=validation.integer(batch_size, "batch_size", 1, MAX_BATCH))
+    recipe = replace(recipe, warmup=min(recipe.warmup, recipe.num_steps // 10))
+    if minutes is not None:
+        minutes = validation.number(minutes, "minutes", 0.05, MAX_MINUTES)
+    name = validation.dataset(dataset, datasets(spec))
+    return Request(spec, name, recipe, validation.seed(seed), minutes)
+
+
+def data_title(name: str) -> str:
+    """What people call a data set."""
+    return {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}.get(name, name)
+
+
+def report(view: JobView, language: str) -> dict[str, Any]:
+    """A job as the web API tells it."""
+    event, message = view.event, view.message
+    if isinstance(message, Term):
+        message = locale.text(message.key, language, **message.params)
+    picture = None
+    if view.moments:
+        picture = figures.png_data_uri(figures.grid(view.moments[-1][1].permute(0, 2, 3, 1).numpy()))
+    return {
+        "state": view.state,
+        "position": view.position,
+        "step": event.step if event else 0,
+        "num_steps": event.num_steps if event else view.request.recipe.num_steps,
+        "losses": dict(event.metrics) if event else {},
+        "images_per_second": round(event.images_per_second, 1) if event else None,
+        "seconds_left": round(view.eta, 1) if math.isfinite(view.eta) else None,
+        "samples": picture,
+        "message": message,
+    }
+
+
+def files(job_id: str) -> tuple[Path, Path]:
+    """Weights and card of a job that is over, written where gradio may serve them; old ones go."""
+    model, card = jobs.worker().result(job_id)
+    content, card = weights.pack(model.state_dict(), card)
+    root = _folder()
+    for old in root.iterdir():
+        if time.time() - old.stat().st_mtime > _KEEP_FILES:
+            old.unlink(missing_ok=True)
+    stem = f"{card['name']}-{card['dataset']}-step{card['num_steps']}-{card['sha256'][:8]}"
+    paths = root / f"{stem}.safetensors", root / f"{stem}.json"
+    weights.atomic_write(paths[0], content)
+    weights.atomic_write(paths[1], (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
+    return paths
+
+
+@cache
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="trained-"))
