@@ -21,6 +21,7 @@ from torch import Tensor
 
 from playground import data, judge, metrics, registry, weights
 from playground.judge import K, Metrics, class_entries, entry, quick
+from playground.nn import rand
 from playground.spec import Classifies, GenerativeModel, HasLatent, HasLikelihood, ModelSpec, Samples
 
 __all__ = ["EvalEvent", "evaluate", "evaluate_steps", "quick", "write_card"]
@@ -169,13 +170,14 @@ def _distances(real: Tensor, held_out: Tensor, fake: Tensor) -> Metrics:
         "fid": entry(distance, num, **floors),
         "kid": entry(metrics.kid(real, fake), num, num_real=num_real, floor=kernel_floor),
     }
-    some = min(num, MAX_NEIGHBOURS)
-    subset = real[judge.some(num_real, some)]
-    reach = metrics.radii(subset, K)
-    found = metrics.neighbours(subset, fake[:some], K, reach)
-    best = metrics.neighbours(subset, held_out[:some], K, reach)
-    for key, value, real_value in zip(found._fields, found, best, strict=True):
-        result[key] = entry(value, some, num_real=some, k=K, real=round(real_value, 4))
+    few = min(num, MAX_NEIGHBOURS)
+    most = min(num_real, MAX_NEIGHBOURS)  # among few real ones the balls would be large, and anything precise
+    for size, keys in ((most, ("precision", "density")), (few, ("recall", "coverage"))):
+        subset = real[judge.some(num_real, size)]
+        reach = metrics.radii(subset, K)
+        found, best = (metrics.neighbours(subset, x[:few], K, reach)._asdict() for x in (fake, held_out))
+        for key in keys:
+            result[key] = entry(found[key], few, num_real=size, k=K, real=round(best[key], 4))
     return result
 
 
@@ -227,11 +229,12 @@ def _test_batches(
 
 @torch.no_grad()
 def _round_trip(spec: ModelSpec, model: GenerativeModel) -> Metrics:
-    """The largest |decode(encode(x)) - x| of a flow; nothing for models that do not invert."""
+    """The largest |decode(encode(x)) - x| of a flow on dequantised pictures; nothing for other models."""
     if not isinstance(model, HasLatent) or cast(HasLikelihood, model).likelihood != "dequantised":
         return {}
     x, labels = next(_test_batches(spec, model, 256, 256))
-    given = labels if spec.conditional else None
+    given, generator = labels if spec.conditional else None, torch.Generator().manual_seed(SEED)
+    x = (x * 127.5 + 127.5 + rand(x.shape, generator, x.device)) / 128 - 1  # inside, where nothing is clamped
     again = model.decode(cast(Any, model).encode(x, given), given)
     return {"round_trip": entry((again - x).abs().max().item(), len(x))}
 

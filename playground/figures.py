@@ -37,7 +37,7 @@ def columns_for(num: int) -> int:
     return max(1, math.ceil(math.sqrt(num)))
 
 
-def grid(x: Tensor | np.ndarray, columns: int | None = None, gap: int = 2, scale: int = 1) -> Image.Image:
+def grid(x: Tensor | np.ndarray, columns: int | None = None, gap: int = 1, scale: int = 1) -> Image.Image:
     """Arrange pictures in rows.
 
     Args:

@@ -40,7 +40,7 @@ def device_of(model: nn.Module) -> torch.device:
 
 def entry(value: float, num: int, **more: Any) -> dict[str, Any]:
     """One number as the card has it, to five digits, with the number of samples behind it."""
-    return {"value": float(f"{value:.5g}"), "num": num, **more}
+    return {"value": value if isinstance(value, int) else float(f"{value:.5g}"), "num": num, **more}
 
 
 def some(total: int, num: int) -> Tensor:
@@ -100,7 +100,8 @@ def quick(images: Tensor, labels: Tensor | None = None, levels: int = 256) -> Me
     - ``confidence``: the mean probability of the most probable digit;
     - ``precision``: the share that lies among real pictures (within the reach of one of 2,000);
     - ``coverage`` (from 2 k + 1 pictures on, of the first 150): the share of as many real pictures, of the
-      asked labels if there are any, with one of these within reach; ``ideal`` is what real pictures get;
+      asked labels if there are any, with one of these within reach, counting only those that lie among real
+      ones, for the reach is long when there are few; ``ideal`` is what real pictures get;
     - ``class_entropy`` and ``num_classes``, of those that could be there;
     - ``label_accuracy``, if labels were asked for.
 
@@ -124,7 +125,9 @@ def quick(images: Tensor, labels: Tensor | None = None, levels: int = 256) -> Me
     asked = None if labels is None else labels.cpu()
     peers = _peers(real, real_labels, asked, min(num, _MAX_PEERS))
     if len(peers) > 2 * K:
-        covered = metrics.neighbours(peers, found[: len(peers)], K).coverage
+        realistic = found[: len(peers)][near[: len(peers)]]
+        held = (torch.cdist(peers, realistic) <= metrics.radii(peers, K)[:, None]).any(1)
+        covered = held.double().mean().item()
         ideal = round(metrics.ideal_coverage(len(peers), K), 4)
         result["coverage"] = entry(covered, len(peers), num_real=len(peers), k=K, ideal=ideal)
     result |= class_entries(logits, None if asked is None else len(asked.unique()))

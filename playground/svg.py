@@ -96,10 +96,10 @@ def curves_svg(
             f'<text class="pg-tick" x="{x:.1f}" y="{height - 6}" text-anchor="middle">{short(value)}</text>'
         )
     parts.append(f'<path class="pg-axis" d="M{left} {top}V{bottom}H{right}"/>')
+    entry = float(left)
     for index, (name, curve) in enumerate(curves.items()):
-        parts.append(
-            _curve(index, name, [at(x, y) for x, y in curve], curve, left, len(curves), right - left)
-        )
+        parts.append(_curve(index, name, [at(x, y) for x, y in curve], curve, entry))
+        entry += 34 + 7.2 * (len(name) + 6)  # room for any value, so that the legend stays still
     return "".join(parts) + "</svg>"
 
 
@@ -108,17 +108,14 @@ def _curve(
     name: str,
     points: Sequence[tuple[float, float]],
     curve: Curve,
-    left: int,
-    num: int,
-    width: int,
+    x: float,
 ) -> str:
-    """One line, its last point, and its entry in the legend above."""
+    """One line, its last point, and its entry in the legend above, at x."""
     colour = f"var(--pg-{index % NUM_COLOURS})"
-    x = left + index * min(190, width // max(num, 1))
     last = f" {short(curve[-1][1])}" if curve else ""
     legend = (
-        f'<rect x="{x}" y="9" width="12" height="4" rx="2" fill="{colour}"/>'
-        f'<text class="pg-legend" x="{x + 18}" y="16">{html.escape(name)}<tspan class="pg-value">{last}</tspan></text>'
+        f'<rect x="{x:.0f}" y="9" width="12" height="4" rx="2" fill="{colour}"/>'
+        f'<text class="pg-legend" x="{x + 18:.0f}" y="16">{html.escape(name)}<tspan class="pg-value">{last}</tspan></text>'
     )
     if not points:
         return legend
@@ -183,7 +180,7 @@ def _axis(axis: Axis, start: tuple[float, float], end: tuple[float, float], angl
     side = math.cos(angle)
     anchor = "middle" if abs(side) < 0.3 else ("start" if side > 0 else "end")
     x = end[0] if anchor == "middle" else end[0] + (26 if side < 0 else -26)
-    y = end[1] - 12 if math.sin(angle) < 0 else end[1] + 22
+    y = end[1] - 12 if math.sin(angle) < 0 else end[1] + 32
     marks = ""
     for value, text in axis.ticks:
         share = axis.place(value) or 0.0

@@ -1,80 +1,19 @@
 """The command line's contract: what it writes, and one line with exit status 2 for whatever is wrong."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import test_training
 import torch
+from cli_helpers import CONDITIONAL, PLAIN, TINY, draw, give_weights, only, quick, refused, run
+from cli_helpers import untouched as untouched  # a fixture for every test here
 from PIL import Image
 
-from playground import cli, evaluation, figures, listing, pretrain, registry, weights
+from playground import cli, figures, registry, weights
 from playground.spec import GenerativeModel, Translates
-
-ROOT = Path(__file__).resolve().parent.parent
-CARD = {"title": "T", "family": "vae", "summary": "S.", "licence": "L", "source": "s", "metrics": {}}
-SAMPLERS = registry.names("Samples")
-PLAIN = next(name for name in SAMPLERS if not registry.spec(name).conditional)
-CONDITIONAL = next(name for name in SAMPLERS if registry.spec(name).conditional)
-TINY = replace(test_training.SPEC, config=test_training.TinyConfig(side=28))
-
-
-@pytest.fixture(autouse=True)
-def untouched(tmp_path, monkeypatch):
-    """Weights and checkpoints of these tests live in a folder of their own."""
-    monkeypatch.setenv("PLAYGROUND_PRETRAINED", str(tmp_path / "pretrained"))
-    monkeypatch.setenv("PLAYGROUND_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PLAYGROUND_DEVICE", "cpu")
-    monkeypatch.chdir(tmp_path)
-    registry.unload()
-    yield
-    registry.unload()
-
-
-def give_weights(*names: str) -> None:
-    """Untrained weights, which draw as well as others for what is tested here."""
-    for name in names:
-        weights.save(name, registry.build(name).state_dict(), CARD | {"name": name})
-
-
-def only(monkeypatch, *specs) -> None:
-    """The registry holds these models and no others."""
-    monkeypatch.setattr(registry, "_specs", lambda: {spec.name: spec for spec in specs})
-
-
-def run(capsys, *arguments) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of a command."""
-    status = cli.run([str(argument) for argument in arguments])
-    return status, *capsys.readouterr()
-
-
-def quick(name: str) -> list[str]:
-    """The controls of quick previews as --set options."""
-    return [
-        part for key, value in registry.spec(name).preview.items() for part in ("--set", f"{key}={value}")
-    ]
-
-
-def draw(capsys, name: str, *options, num: int = 3) -> dict[str, np.ndarray]:
-    """What `sample` writes into an .npz."""
-    assert run(capsys, "sample", name, "-n", num, *quick(name), "-o", "x.npz", *options) == (0, "", "")
-    with np.load("x.npz") as file:
-        return dict(file)
-
-
-def refused(capsys, *arguments) -> str:
-    """The one line with which a command is refused."""
-    status, out, err = run(capsys, *arguments)
-    assert status == 2 and out == ""
-    assert err.endswith("\n") and len(err.splitlines()) == 1 and "Traceback" not in err
-    return err.strip()
 
 
 def test_list_says_what_there_is(capsys):
@@ -252,97 +191,7 @@ def test_pictures_that_cannot_be_translated(capsys, monkeypatch):
     )
 
 
-def test_pretraining_writes_weights_card_and_replay(capsys, monkeypatch):
-    only(monkeypatch, TINY)
-    status, out, err = run(capsys, "pretrain", "tiny", "--seed", 4, "--no-evaluate")
-    assert (status, err) == (0, "") and "step 1 of 12" in out and "images/s" in out and "loss" in out
-    card = registry.card("tiny")
-    assert card["seed"] == 4 and card["num_steps"] == 12 and card["libraries"]["torch"]
-    assert {"model.safetensors", "card.json", "README.md"} <= {
-        p.name for p in weights.folder("tiny").iterdir()
-    }
-    assert draw(capsys, "tiny")["images"].shape == (3, 28, 28, 1)
-    before = (weights.folder("tiny") / "model.safetensors").read_bytes()
-    assert run(capsys, "pretrain", "tiny", "--seed", 4, "--resume", "--no-evaluate")[0] == 0
-    assert before == (weights.folder("tiny") / "model.safetensors").read_bytes()
-    assert "seed" in refused(capsys, "pretrain", "tiny", "--seed", 5, "--resume")
-
-
-def test_resuming_nothing_starts_anew_and_says_so(capsys, monkeypatch):
-    only(monkeypatch, TINY)
-    status, _, err = run(capsys, "pretrain", "tiny", "--resume", "--no-evaluate")
-    assert status == 0 and "no checkpoint of tiny" in err and len(err.splitlines()) == 1
-
-
-def test_divergence_is_one_line(capsys, monkeypatch):
-    only(monkeypatch, replace(TINY, config=test_training.TinyConfig(side=28, diverge_at=5)))
-    status, _, err = run(capsys, "pretrain", "tiny")
-    assert status == 2 and "step 5" in err and len(err.splitlines()) == 1
-
-
-INTERRUPTED = """
-import sys
-from dataclasses import replace
-import test_cli
-from playground import cli, registry
-tiny = replace(test_cli.TINY, recipe=replace(test_cli.TINY.recipe, num_steps=10**6))
-registry._specs = lambda: {"tiny": tiny}
-sys.exit(cli.run(["pretrain", "tiny"]))
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_keeps_a_checkpoint_and_says_how_to_go_on(number):
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED], env=environment, stdout=-1, stderr=-1, text=True
-    )
-    assert process.stdout is not None and "step 1 " in process.stdout.readline()
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 2 and len(err.splitlines()) == 1
-    assert "python -m playground pretrain tiny --resume" in err and "Stopped at step" in err
-    state = torch.load(pretrain.checkpoint_path("tiny"), weights_only=True)
-    assert f"step {state['step']:,};" in err
-
-
-def test_evaluating_prints_and_writes_the_numbers(capsys, monkeypatch):
-    metrics = {"fid": {"value": 1.5, "num": 20, "floor": 0.5, "times_floor": 3.0}}
-
-    def steps(name, num):
-        yield evaluation.EvalEvent("samples", 10, num, 1.0)
-        yield evaluation.EvalEvent("done", num, num, 0.0, metrics)
-
-    monkeypatch.setattr(evaluation, "evaluate_steps", steps)
-    give_weights(PLAIN)
-    status, out, err = run(capsys, "evaluate", PLAIN, "--num", 20)
-    assert (status, err) == (0, "") and re.search(r"fid +1.5 +N = 20", out)
-    assert registry.card(PLAIN)["metrics"] == {}
-    status, out, err = run(capsys, "evaluate", "--num", 20, "--json", "--write")
-    assert status == 0 and json.loads(out) == {PLAIN: metrics} and registry.card(PLAIN)["metrics"] == metrics
-
-
 @pytest.mark.parametrize("arguments", [["--help"], ["sample", "--help"]])
 def test_help_is_no_error(capsys, arguments):
     status, out, err = run(capsys, *arguments)
     assert status == 0 and "Usage" in out and err == ""
-
-
-def test_the_readme_has_the_table_of_the_cards(monkeypatch):
-    monkeypatch.delenv("PLAYGROUND_PRETRAINED")
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert listing.with_table(text) == text, "run `python -m playground list --readme README.md`"
-    assert all(f"`{name}`" in text for name in registry.names())
-
-
-def test_the_front_matter_is_that_of_the_requirements():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    front = dict(
-        line.split(": ", 1) for line in text.split("---\n")[1].splitlines() if re.match(r"\w+: ", line)
-    )
-    assert (
-        front["sdk"] == "gradio" and front["app_file"] == "app.py" and len(front["short_description"]) <= 60
-    )
-    assert f"gradio=={front['sdk_version']}\n" in (ROOT / "requirements.txt").read_text()
-    picture = re.search(r"!\[[^]]+\]\(([^)]+)\)", text)
-    assert picture and (ROOT / picture[1]).is_file()

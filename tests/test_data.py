@@ -45,7 +45,7 @@ def test_emoji_splits_hold_out_every_tenth(name):
 
 
 def test_the_two_emoji_styles_are_aligned():
-    """The same index is the same emoji: its counterpart is the nearest of 191 far more often than by chance."""
+    """The same index is the same emoji: its counterpart is the nearest of 191 more often than by chance."""
     noto, twemoji = (
         data.to_float(data.load(name, "test").images) for name in ("emoji_noto", "emoji_twemoji")
     )

@@ -267,6 +267,19 @@ def test_quick_on_real_pictures_and_on_noise(pretrained):
     assert good["coverage"]["value"] > 0.8 * good["coverage"]["ideal"] > bad["coverage"]["value"]
 
 
+def test_pictures_of_nothing_are_neither_precise_nor_cover_anything(pretrained, evaluate_toy, monkeypatch):
+    grey = torch.rand(16, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found = evaluation.quick(grey)
+    assert found["precision"]["value"] < 0.1 and found["coverage"]["value"] < 0.1
+    monkeypatch.setattr(
+        Toy, "sample", lambda self, num, **rest: iter([SampleStep(1, 1, grey[torch.arange(num) % 16], 1)])
+    )
+    _, events = evaluate_toy(toy(), 16)
+    assert (
+        events[-1].metrics["precision"]["value"] < 0.1 and events[-1].metrics["precision"]["num_real"] == 3000
+    )
+
+
 def test_quick_on_few_pictures_and_one_label(pretrained):
     images = data.load("mnist", "test")
     threes = data.to_float(images.images[images.labels == 3][:16])

@@ -1,15 +1,17 @@
-"""What is shipped: every model has weights, a card whose numbers say what they were computed on, and a replay."""
+"""What is shipped: every model has weights, a card whose numbers say what they come from, and a replay."""
 
 import dataclasses
 import hashlib
 import json
 import math
 import re
+from pathlib import Path
 
 import pytest
 
-from playground import registry, replay, weights
+from playground import listing, registry, replay, weights
 
+ROOT = Path(__file__).resolve().parent.parent
 NAMES = registry.names()
 LIMIT = 10 * 2**20  # plain git refuses larger files on Spaces
 FACTS = ("name", "sha256", "source", "licence", "dataset", "recipe", "config", "seed", "num_steps",
@@ -71,3 +73,22 @@ def test_the_training_can_be_replayed(name):
     assert [step for step, _ in recorded["frames"]] == sorted({step for step, _ in recorded["frames"]})
     files = [p for p in weights.folder(name).iterdir() if p.name.startswith("replay")]
     assert sum(p.stat().st_size for p in files) < 200_000
+
+
+def test_the_readme_has_the_table_of_the_cards():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert listing.with_table(text) == text, "run `python -m playground list --readme README.md`"
+    assert all(f"`{name}`" in text for name in registry.names())
+
+
+def test_the_front_matter_is_that_of_the_requirements():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    front = dict(
+        line.split(": ", 1) for line in text.split("---\n")[1].splitlines() if re.match(r"\w+: ", line)
+    )
+    assert (
+        front["sdk"] == "gradio" and front["app_file"] == "app.py" and len(front["short_description"]) <= 60
+    )
+    assert f"gradio=={front['sdk_version']}\n" in (ROOT / "requirements.txt").read_text()
+    picture = re.search(r"!\[[^]]+\]\(([^)]+)\)", text)
+    assert picture and (ROOT / picture[1]).is_file()

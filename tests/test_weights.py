@@ -10,16 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import test_training
 import torch
 from safetensors.torch import save as save_safetensors
+from tiny import SPEC, TinyConfig
 from torch import nn
 
 from playground import registry, training, weights
 from playground.data import Images
 
 CARD = {
-    "name": "tiny", "title": "Tiny", "family": "vae", "summary": "Small.", "licence": "Apache-2.0", "source": "a test",
+    "name": "tiny", "title": "Tiny", "family": "vae", "summary": "Small.", "licence": "CC0",
+    "source": "a test",
     "metrics": {"fid": {"value": 1.5, "num": 100}},
 }  # fmt: skip
 
@@ -145,8 +146,8 @@ def checkpoint_forever(state: training.Training, path: Path, pipe) -> None:
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
 def test_kill_9_while_checkpointing_leaves_the_last_complete_one(tmp_path):
-    """A process that does nothing but checkpoint is killed at twelve moments; each time the last one resumes."""
-    spec = replace(test_training.SPEC, config=test_training.TinyConfig(width=20_000))  # 10 MB a checkpoint
+    """A process that does nothing but checkpoint is killed twelve times; each time the last one resumes."""
+    spec = replace(SPEC, config=TinyConfig(width=20_000))  # 10 MB a checkpoint
     images = Images(
         "squares", torch.zeros(40, 1, 4, 4, dtype=torch.uint8), torch.zeros(40).long(), ("square",)
     )

@@ -1,9 +1,9 @@
 """Writing pictures with a Gated PixelCNN without computing anything twice.
 
 The naive way evaluates the whole network for each pixel and throws away all but one place. But no feature of
-the past changes when a pixel is written, so `write` keeps them: the vertical stack is computed once a row, from
-the row before; the horizontal one at a single place, as small matrix products on weights reshaped beforehand.
-`write_naively` is the reference: the same pictures from the same random numbers.
+the past changes when a pixel is written, so `write` keeps them: the vertical stack is computed once a row,
+from the row before; the horizontal one at a single place, as small matrix products on weights reshaped
+beforehand. `write_naively` is the reference: the same pictures from the same random numbers.
 """
 
 from collections.abc import Iterator
@@ -42,6 +42,12 @@ def quantise(x: Tensor, num_levels: int) -> Tensor:
     return ((x + 1) * scale).round() / scale - 1
 
 
+def _gate(a: Tensor) -> Tensor:
+    """The model's gate, (B, 2C, ...) -> (B, C, ...), with the sigmoid in place."""
+    f, g = a.sigmoid_().chunk(2, dim=1)
+    return torch.addcmul(g, f, g, value=-2.0)
+
+
 class _Column:
     """The horizontal stack at one place after the other of a row; it remembers the features to the left."""
 
@@ -54,7 +60,9 @@ class _Column:
             layer.horizontal.weight.permute(3, 1, 0, 2).flatten(0, 1)[..., 0].contiguous()
             for layer in model.layers
         ]
-        self.outs = [(layer.out.weight[:, :, 0, 0].t().contiguous(), layer.out.bias) for layer in model.layers]
+        self.outs = [
+            (layer.out.weight[:, :, 0, 0].t().contiguous(), layer.out.bias) for layer in model.layers
+        ]
         self.hidden = (model.hidden.bias, model.hidden.weight[:, :, 0, 0].t().contiguous())
         self.logits = (model.logits.bias, weight[:, :, 0, 0].t().contiguous())
         # of each layer the features of the row, after one column of zeros: the padding
@@ -71,8 +79,7 @@ class _Column:
         c, h = self.channels, None
         for i, (kernel, (weight, bias)) in enumerate(zip(self.kernels, self.outs, strict=True)):
             seen = pixels if i == 0 else self.rows[i - 1][:, column * c : (column + 2) * c]
-            f, g = torch.addmm(links[i][:, column], seen, kernel).sigmoid_().chunk(2, dim=1)
-            out = torch.addmm(bias, torch.addcmul(g, f, g, value=-2.0), weight)
+            out = torch.addmm(bias, _gate(torch.addmm(links[i][:, column], seen, kernel)), weight)
             h = out if h is None else h + out
             if i < len(self.rows):
                 self.rows[i][:, (column + 1) * c : (column + 2) * c] = h
@@ -80,7 +87,9 @@ class _Column:
 
     def head(self, h: Tensor) -> Tensor:
         """(B, C) -> (B, levels)."""
-        return torch.addmm(self.logits[0], torch.addmm(self.hidden[0], h.relu(), self.hidden[1]).relu_(), self.logits[1])
+        return torch.addmm(
+            self.logits[0], torch.addmm(self.hidden[0], h.relu(), self.hidden[1]).relu_(), self.logits[1]
+        )
 
 
 class _Rows:
@@ -108,8 +117,7 @@ class _Rows:
             else:
                 seen = F.pad(torch.cat([self.before[i - 1], v], dim=2), (1, 1))
                 self.before[i - 1] = v
-            f, g = (layer.vertical(seen) + vertical_bias).sigmoid_().chunk(2, dim=1)
-            above = torch.addcmul(g, f, g, value=-2.0)
+            above = _gate(layer.vertical(seen) + vertical_bias)
             links.append((layer.link(above) + horizontal_bias)[:, :, 0].transpose(1, 2).contiguous())
             v = above if i == 0 else v + above
         return links
@@ -135,7 +143,7 @@ def write(
     shown = torch.where(kept[:, None], x, -1.0)
     if not num_steps:
         yield SampleStep(1, 1, shown, 0)
-    # what the first layer is shown, channels last and with its padding, so that neighbourhoods are plain slices
+    # the first layer's input, channels last and padded, so that neighbourhoods are plain slices
     seen = F.pad(model.features(known[:, None]), (reach, reach, reach, 0)).permute(0, 2, 3, 1).contiguous()
     rows, across = _Rows(model, labels), _Column(model, len(x))
     for row in range(height):
@@ -155,11 +163,23 @@ def write(
 
 
 @torch.no_grad()
-def write_naively(model: "PixelCNN", labels: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
-    """The reference: whole pictures (B, 1, H, W) drawn with one pass of the whole network for each pixel."""
-    x = torch.full_like(uniforms[:, None], -1.0)
-    for row in range(x.shape[2]):
-        for column in range(x.shape[3]):
-            logits = model(x, labels)[:, :, row, column]
-            x[:, 0, row, column] = draw(logits, uniforms[:, row, column], temperature)
+def write_naively(
+    model: "PixelCNN", labels: Tensor, uniforms: Tensor, temperature: float = 1.0, stop: int | None = None
+) -> Tensor:
+    """The reference: one pass of the whole network for each pixel, all but one place of it thrown away.
+
+    Args:
+        model: the network.
+        labels: (B,) int64.
+        uniforms: (B, H, W) in [0, 1), one for each pixel.
+        temperature: the logits' divisor.
+        stop: draw only the first so many pixels.
+
+    Returns:
+        (B, 1, H, W) in [-1, 1].
+    """
+    x, width = torch.full_like(uniforms[:, None], -1.0), uniforms.shape[2]
+    for row, column in [divmod(place, width) for place in range(uniforms[0].numel())][:stop]:
+        logits = model(x, labels)[:, :, row, column]
+        x[:, 0, row, column] = draw(logits, uniforms[:, row, column], temperature)
     return x

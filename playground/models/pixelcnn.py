@@ -1,18 +1,19 @@
 """Gated PixelCNN: a picture written pixel by pixel (van den Oord et al. 2016, arXiv:1606.05328).
 
-Each pixel is drawn from a distribution that a network computes from the pixels above it and to its left, so the
-probability of a whole picture is exact, a product of 784 conditionals:
+Each pixel is drawn from a distribution that a network computes from the pixels above it and to its left, so
+the probability of a whole picture is exact, a product of 784 conditionals:
 
     p(x | y) = prod_i p(x_i | x_1, ..., x_{i-1}, y).
 
-Two stacks of convolutions see the past and nothing else: the vertical one all rows above, the horizontal one the
-pixels to the left; the first feeds the second, so that no pixel of the past is missed (no blind spot). Every layer is
-gated and knows the class y (eq. 4): out = tanh(W_f * x + V_f y) . sigmoid(W_g * x + V_g y).
+Two stacks of convolutions see the past and nothing else: the vertical one all rows above, the horizontal one
+the pixels to the left; the first feeds the second, so that no pixel of the past is missed (no blind spot).
+Every layer is gated and knows the class y (eq. 4): tanh(W_f * x + V_f y) . sigmoid(W_g * x + V_g y).
 
-Differences from the paper: the future is kept out by where the kernels stand (half kernels on shifted pictures),
-not by masking full ones; the shift is made once, at the input, so later layers may look at their own place;
-the vertical stack has residual connections too; the first layer has a learned bias for each place. The binary variant
-sees pixels binarised anew, at random, every time. Sampling keeps what it has computed: see `_pixelcnn_cache`.
+Differences from the paper: the future is kept out by where the kernels stand (half kernels on shifted
+pictures), not by masking full ones; the shift is made once, at the input, so later layers may look at their
+own place; the vertical stack has residual connections too; the first layer has a learned bias for each place.
+The binary variant sees pixels binarised anew, at random, every time. Sampling computes nothing twice:
+`_pixelcnn_cache`.
 """
 
 import math
@@ -79,7 +80,7 @@ def gate(a: Tensor) -> Tensor:
 
 
 class GatedLayer(nn.Module):
-    """One layer of both stacks (fig. 2). The first one sees pixels, strictly the past; the others see features."""
+    """One layer of both stacks (fig. 2); the first one sees past pixels, the others features."""
 
     def __init__(self, config: PixelCNNConfig, in_channels: int, first: bool) -> None:
         """Half kernels: rows up to this one, a bit to both sides; columns up to this one."""
@@ -106,7 +107,7 @@ class GatedLayer(nn.Module):
         return vertical, horizontal
 
     def forward(self, v: Tensor, h: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of both stacks, each (B, in_channels, H, W), to those of the next layer, each (B, C, H, W)."""
+        """Features of both stacks, each (B, in_channels, H, W), to the next layer's, each (B, C, H, W)."""
         vertical_bias, horizontal_bias = self.biases(labels)
         above = gate(self.vertical(F.pad(v, self.vertical_pad)) + vertical_bias)
         left = self.horizontal(F.pad(h, self.horizontal_pad))
@@ -120,11 +121,13 @@ class PixelCNN(GenerativeModel, Samples, HasLikelihood, Completes):
     likelihood = "exact"
 
     def __init__(self, config: PixelCNNConfig) -> None:
-        """Build the stacks; before training every pixel is black with the odds of a digit's picture, 4 to 1."""
+        """Build the stacks; untrained, every pixel is black at the odds of a digit's picture, 4 to 1."""
         super().__init__()
         self.config = config
         self.levels = config.levels
-        widths = [self.features(torch.zeros(1, 1, 1, 1)).shape[1]] + [config.channels] * (config.num_layers - 1)
+        widths = [self.features(torch.zeros(1, 1, 1, 1)).shape[1]] + [config.channels] * (
+            config.num_layers - 1
+        )
         self.layers = nn.ModuleList(GatedLayer(config, width, i == 0) for i, width in enumerate(widths))
         self.hidden = nn.Conv2d(config.channels, config.head, 1)
         self.logits = nn.Conv2d(config.head, config.levels, 1)
@@ -135,7 +138,7 @@ class PixelCNN(GenerativeModel, Samples, HasLikelihood, Completes):
         self.to(memory_format=torch.channels_last)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the first layer is shown: the pixel, and of grey ones also: any ink? full ink? (B, 1 or 3, H, W)."""
+        """What the first layer sees: (B, 1, H, W), and of grey pixels also if there is any and full ink."""
         if self.levels == 2:
             return x
         return torch.cat([x, (x > -1).to(x.dtype), (x > 0.9).to(x.dtype)], dim=1)
@@ -197,24 +200,29 @@ class PixelCNN(GenerativeModel, Samples, HasLikelihood, Completes):
         """
         steps = (x + 1) * ((self.levels - 1) / 2)
         if not torch.allclose(steps, steps.round(), atol=1e-2):
-            raise ValueError(f"This likelihood is of pixels on {self.levels} grey levels from -1 to 1; round them.")
+            raise ValueError(f"Pixels must be on {self.levels} grey levels from -1 to 1; round them first.")
         if labels is not None:
             return -self.pixel_nats(x, labels).sum(dim=1)
         classes = range(self.config.num_classes)
-        given = [-self.pixel_nats(x, torch.full_like(x[:, 0, 0, 0], y).long()).sum(dim=1) for y in classes]
+        given = [-self.pixel_nats(x, x.new_full((len(x),), y).long()).sum(dim=1) for y in classes]
         return torch.stack(given).logsumexp(dim=0) - math.log(len(given))
 
     def sample(
         self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
     ) -> Iterator[SampleStep]:
         """Write `num` pictures, from the top left to the bottom right; one moment for each pixel."""
-        shape = (num, 1, self.config.height, self.config.width)
-        x = self.logits.weight.new_full(shape, -1.0)
+        x = self.logits.weight.new_full((num, 1, self.config.height, self.config.width), -1.0)
         return self.complete(x, torch.zeros_like(x), labels=labels, generator=generator, **controls)
 
     @torch.no_grad()
     def complete(
-        self, x: Tensor, mask: Tensor, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
+        self,
+        x: Tensor,
+        mask: Tensor,
+        *,
+        labels: Tensor | None = None,
+        generator: torch.Generator,
+        **controls: Any,
     ) -> Iterator[SampleStep]:
         """Keep x where the (B, 1, H, W) mask is 1 and draw the other pixels, each given its past alone.
 
@@ -227,17 +235,16 @@ class PixelCNN(GenerativeModel, Samples, HasLikelihood, Completes):
         """
         labels = randint(self.config.num_classes, len(x), generator) if labels is None else labels
         uniforms = torch.rand(len(x), *x.shape[2:], generator=generator).to(x)
-        temperature = controls.get("temperature", 1.0)
-        yield from cache.write(self, x, mask, labels.to(x.device), uniforms, temperature)
+        yield from cache.write(self, x, mask, labels.to(x.device), uniforms, controls.get("temperature", 1.0))
 
 
 _ABOUT = About(
     summary=Words(
-        en="The picture is written like a text, one pixel after the other from the top left to the bottom right. "
-        "For each pixel a network looks at all pixels written so far and says how likely every grey level is; one "
-        "is drawn, and it becomes part of the past of the next. "
-        "Multiplied together these probabilities are the exact probability of the whole picture, which is what "
-        "training raises.",
+        en="The picture is written like a text, pixel by pixel from the top left to the bottom right. "
+        "For each pixel a network looks at those written so far and says how likely every grey level is; "
+        "one is drawn, and it becomes part of the past of the next. "
+        "Multiplied together, these probabilities are the exact probability of the whole picture, which is "
+        "what training raises.",
         zh="像写字一样作画：从左上角到右下角，一个像素接着一个像素。"
         "每写一个像素，网络都看一遍已写好的全部像素，给出各灰度级的概率，从中抽取一个，它随即成为后面像素的依据。"
         "把这些概率乘起来，就是整张图的精确概率，训练所提高的正是它。",
@@ -250,7 +257,7 @@ _ABOUT = About(
         zh="似然是精确值而不是下界；训练稳定，损失含义明确；笔画清晰；给出上半部分，它能把图补完。",
     ),
     weaknesses=Words(
-        en="Writing is slow, 784 network evaluations one after the other, even when nothing is computed twice; "
+        en="Writing is slow: 784 evaluations one after the other, even when nothing is computed twice; "
         "no latent code to mix pictures with; it cannot correct what it has written.",
         zh="生成很慢：即使不重复计算，也要依次计算网络 784 次；没有可以插值的隐编码；写下的像素无法再改。",
     ),
@@ -266,9 +273,7 @@ _TEMPERATURE = Control(
     info=Words("Below 1 the likelier grey levels are preferred.", "小于 1 时更偏向概率高的灰度。"),
 )
 
-_RECIPE = Recipe(
-    num_steps=15_000, batch_size=16, lr=2e-3, betas=(0.9, 0.99), warmup=200, ema=0.999, max_norm=1.0
-)
+_RECIPE = Recipe(18_000, batch_size=16, lr=2e-3, betas=(0.9, 0.99), warmup=200, ema=0.999, max_norm=1.0)
 
 
 def _spec(name: str, title: str, levels: int) -> ModelSpec:

@@ -1,38 +1,38 @@
 """RealNVP: an invertible network between pictures and Gaussian noise (Dinh et al. 2016, arXiv:1605.08803).
 
-A stack of affine couplings maps a picture x to a latent z of the same size. Each coupling leaves half the variables
-alone and scales and shifts the other half by amounts computed from the first, so it inverts exactly whatever the
-network inside, and its Jacobian is triangular. The change of variables then gives the exact density (eq. 2):
+A stack of affine couplings maps a picture x to a latent z of the same size. Each coupling leaves half the
+variables alone and scales and shifts the other half by amounts computed from the first, so it inverts exactly
+whatever the network inside, and its Jacobian is triangular. The change of variables gives the density:
 
-    log p(x) = log N(z; 0, I) + log |det dz/dx|,    y_b = x_b * exp(s(x_a)) + t(x_a)    (eq. 4, 5)
+    log p(x) = log N(z; 0, I) + log |det dz/dx|    (eq. 2),    y_b = x_b * exp(s(x_a)) + t(x_a)    (eq. 5)
 
 What differs from the paper:
 
-* Squeezing comes first: a checkerboard mask on 28x28 is a split of the four channels of the squeezed 14x14 picture,
-  and the networks then run on a quarter of the positions.
-* The grey scale is stretched before the logit. Four pixels in five of a digit are exactly black, a sliver of the
-  scale in which affine couplings can hardly shape the dequantisation noise: the black level takes `black` of the
-  unit interval and the 255 others share the rest. It is a fixed bijection and its Jacobian is counted.
-* Activation normalisation set from the first batch (1807.03039, here one scale and shift for each pixel) stands in
-  for batch norm, so that the density of a picture does not depend on its batch.
+* Squeezing comes first: a checkerboard mask on 28x28 is a split of the four channels of the squeezed 14x14
+  picture, and the networks then run on a quarter of the positions.
+* The grey scale is stretched before the logit. Four pixels in five of a digit are exactly black, a sliver in
+  which couplings can hardly shape the dequantisation noise: that level takes `black` of the unit interval and
+  the 255 others share the rest. It is a fixed bijection and its Jacobian is counted.
+* Normalisation set from the first batch (1807.03039, here one scale and shift for each pixel) stands in for
+  batch norm, so that the density of a picture does not depend on its batch.
 * The couplings' networks see the position: a learned bias for each place.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
+from playground import spec
 from playground.nn import adam, rand, randn, update
-from playground.spec import (
-    About, Batch, Control, Encodes, GenerativeModel, HasLatent, HasLikelihood, ModelSpec, Recipe, Samples, SampleStep,
-    Words,
-)  # fmt: skip
+from playground.spec import About, Batch, Control, ModelSpec, Recipe, SampleStep, Words
+
+Shape = tuple[int, int, int]
 
 # Which of four squeezed sub-pixels (0 1 / 2 3) a coupling leaves alone: a checkerboard, a row, a column.
 PATTERNS = ((0, 3), (0, 1), (0, 2))
@@ -46,23 +46,24 @@ class RealNVPConfig:
         size: side of the picture, a multiple of 4.
         couplings: couplings at each of the three scales.
         widths: channels of their networks.
-        blocks: residual blocks of their networks.
         black: share of the unit interval that the black level takes before the logit.
         alpha: the logit sees alpha + (1 - 2 alpha) p, away from its poles.
     """
 
     size: int = 28
     couplings: tuple[int, int, int] = (8, 8, 6)
-    widths: tuple[int, int, int] = (64, 96, 96)
-    blocks: tuple[int, int, int] = (1, 1, 1)
-    black: float = 0.8
+    widths: tuple[int, int, int] = (32, 64, 64)
+    black: float = 0.9
     alpha: float = 1e-3
 
 
 class ActNorm(nn.Module):
     """y = exp(log_scale) * x + shift for each variable; the first batch leaves with mean 0 and variance 1."""
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
+    initialised: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        """The identity, until `initialise`."""
         super().__init__()
         self.log_scale = nn.Parameter(torch.zeros(shape))
         self.shift = nn.Parameter(torch.zeros(shape))
@@ -77,6 +78,8 @@ class ActNorm(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) -> the same shape and the log-determinant, a scalar."""
+        if self.training and not self.initialised:
+            self.initialise(x)
         return x * self.log_scale.exp() + self.shift, self.log_scale.sum()
 
     def inverse(self, y: Tensor) -> Tensor:
@@ -84,60 +87,41 @@ class ActNorm(nn.Module):
         return (y - self.shift) * torch.exp(-self.log_scale)
 
 
-class ResBlock(nn.Module):
-    """x + conv(relu(conv(relu(x)))): (B, C, H, W) -> the same shape."""
+class Coupling(nn.Module):
+    """Affine coupling on a fixed split of the channels (eq. 4, 5); a residual network computes s and t."""
 
-    def __init__(self, width: int) -> None:
+    order: Tensor
+
+    def __init__(self, shape: Shape, pattern: tuple[int, int], swap: bool, width: int) -> None:
+        """Of every four channels those in `pattern` stay and the others move; `swap` exchanges the two."""
         super().__init__()
+        keep = [c for c in range(shape[0]) if (c % 4 in pattern) != swap]
+        move = [c for c in range(shape[0]) if c not in keep]
+        self.register_buffer("order", torch.tensor(keep + move), persistent=False)
+        self.place = nn.Parameter(torch.zeros(width, *shape[1:]))
+        self.first = nn.Conv2d(len(keep), width, 3, padding=1)
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block."""
-        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
-
-
-class Coupling(nn.Module):
-    """Affine coupling on a fixed split of the channels (eq. 4 and 5).
-
-    Args:
-        shape: (C, H, W) of the variables, C even.
-        pattern: which of every four channels stay (see PATTERNS).
-        swap: exchange the two halves.
-        width, blocks: size of the network that computes s and t.
-    """
-
-    def __init__(self, shape: tuple[int, int, int], pattern: tuple[int, int], swap: bool, width: int, blocks: int):
-        super().__init__()
-        num_channels, height, side = shape
-        keep = [c for c in range(num_channels) if (c % 4 in pattern) != swap]
-        move = [c for c in range(num_channels) if c not in keep]
-        order = torch.tensor(keep + move)
-        self.register_buffer("order", order, persistent=False)
-        self.register_buffer("undo", order.argsort(), persistent=False)
-        self.num_keep, num_move = len(keep), len(move)
-        self.place = nn.Parameter(torch.zeros(width, height, side))
-        self.first = nn.Conv2d(self.num_keep, width, 3, padding=1)
-        self.blocks = nn.Sequential(*(ResBlock(width) for _ in range(blocks)))
-        self.last = nn.Conv2d(width, 2 * num_move, 3, padding=1)
-        self.log_scale = nn.Parameter(torch.zeros(num_move, 1, 1))
-        nn.init.zeros_(self.last.weight)  # the flow starts as the identity
-        nn.init.zeros_(self.last.bias)
+        self.last = nn.Conv2d(width, 2 * len(move), 3, padding=1)
+        self.log_scale = nn.Parameter(torch.zeros(len(move), 1, 1))
+        for parameter in self.last.parameters():  # the flow starts as the identity
+            nn.init.zeros_(parameter)
 
     def scale_shift(self, xa: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C/2, H, W) that stay -> s and t for the others; s is bounded by a learned scale times tanh."""
-        h = self.blocks(self.first(xa) + self.place)
+        """What stays -> s and t for what moves; s is bounded, a learned scale times tanh."""
+        h = self.first(xa) + self.place
+        h = h + self.conv2(F.relu(self.conv1(F.relu(h))))
         s, t = self.last(F.relu(h)).chunk(2, dim=1)
         return self.log_scale.exp() * torch.tanh(s), t
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The variables that stay and those that move."""
-        x = x[:, self.order]
-        return x[:, : self.num_keep], x[:, self.num_keep :]
+        xa, xb = x[:, self.order].chunk(2, dim=1)
+        return xa, xb
 
     def merge(self, xa: Tensor, xb: Tensor) -> Tensor:
         """The x that `split` took apart."""
-        return torch.cat([xa, xb], dim=1)[:, self.undo]
+        return torch.cat([xa, xb], dim=1)[:, self.order.argsort()]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) -> the same shape and the (B,) log-determinant."""
@@ -152,57 +136,34 @@ class Coupling(nn.Module):
         return self.merge(ya, (yb - t) * torch.exp(-s))
 
 
-class Scale(nn.Module):
-    """The layers at one resolution: normalisation, then couplings that go through the patterns in turn."""
-
-    def __init__(self, shape: tuple[int, int, int], num: int, width: int, blocks: int) -> None:
-        super().__init__()
-        self.norm = ActNorm(shape)
-        self.couplings = nn.ModuleList(
-            Coupling(shape, PATTERNS[i // 2 % 3], i % 2 == 1, width, blocks) for i in range(num)
-        )
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) -> the same shape and the (B,) log-determinant."""
-        if self.training and not self.norm.initialised:
-            self.norm.initialise(x)
-        x, log_det = self.norm(x)
-        log_det = log_det.expand(x.shape[0])
-        for coupling in self.couplings:
-            x, change = coupling(x)
-            log_det = log_det + change
-        return x, log_det
-
-    def inverse(self, y: Tensor) -> Tensor:
-        """The x that `forward` maps to y."""
-        for coupling in reversed(self.couplings):
-            y = coupling.inverse(y)
-        return self.norm.inverse(y)
-
-
-class RealNVP(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
-    """Three scales of couplings; half of the variables leave for z after each of the first two (section 3.6)."""
+class RealNVP(spec.GenerativeModel, spec.Samples, spec.HasLatent, spec.Encodes, spec.HasLikelihood):
+    """Three scales of couplings; half of the variables leave for z after each of the first two (sec. 3.6)."""
 
     likelihood = "dequantised"
     levels = 256
 
     def __init__(self, config: RealNVPConfig) -> None:
+        """An identity, until the first batch and the first update."""
         super().__init__()
         self.config = config
         half, quarter = config.size // 2, config.size // 4
         self.shapes = ((4, half, half), (8, quarter, quarter), (4, quarter, quarter))
         self.latent_shape = (config.size**2,)
-        sizes = zip(self.shapes, config.couplings, config.widths, config.blocks, strict=True)
-        self.scales = nn.ModuleList(Scale(*size) for size in sizes)
+        self.scales = nn.ModuleList()
+        for shape, num, width in zip(self.shapes, config.couplings, config.widths, strict=True):
+            couplings = (Coupling(shape, PATTERNS[i // 2 % 3], i % 2 == 1, width) for i in range(num))
+            self.scales.append(nn.ModuleList([ActNorm(shape), *couplings]))
+        self.max_norm = 0.0
         self.to(memory_format=torch.channels_last)
 
-    def to_logit(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures to the real line: (B, 1, H, W) -> the same shape, and the (B,) log-determinant.
+    def layers(self, i: int) -> list[Any]:
+        """The layers of scale i, in order."""
+        return list(cast(nn.ModuleList, self.scales[i]))
 
-        x in [-1, 1] holds the centres of the grey levels, so v = 127.5 (x + 1) + 0.5 lies in (0, 256).
-        """
+    def to_logit(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures to the real line: (B, 1, H, W) -> the same shape, and the (B,) log-determinant."""
         black, alpha = self.config.black, self.config.alpha
-        v = (x + 1) * 127.5 + 0.5
+        v = (x + 1) * 127.5 + 0.5  # in (0, 256): x holds the centres of the grey levels
         grey = (1 - black) / 255
         p = alpha + (1 - 2 * alpha) * torch.where(v < 1, black * v, black + grey * (v - 1))
         slope = torch.where(v < 1, math.log(black), math.log(grey)) + math.log(127.5 * (1 - 2 * alpha))
@@ -219,15 +180,18 @@ class RealNVP(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
     def flow(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, H, W) in [-1, 1] -> z (B, H * W) and log |det dz/dx| (B,)."""
         h, log_det = self.to_logit(x)
-        parts = []
-        for i, scale in enumerate(self.scales):
+        outs = []
+        for i in range(3):
+            layers = self.layers(i)
             h = F.pixel_unshuffle(h, 2) if i < 2 else h
-            h, change = scale(h.contiguous(memory_format=torch.channels_last))
-            log_det = log_det + change
+            h = h.contiguous(memory_format=torch.channels_last)
+            for layer in layers:
+                h, change = layer(h)
+                log_det = log_det + change
             if i < 2:  # what the last coupling moved leaves, what it looked at goes on
-                h, out = scale.couplings[-1].split(h)
-                parts.append(out.flatten(1))
-        return torch.cat([*parts, h.flatten(1)], dim=1), log_det
+                h, out = layers[-1].split(h)
+                outs.append(out.flatten(1))
+        return torch.cat([*outs, h.flatten(1)], dim=1), log_det
 
     def inverse(self, z: Tensor) -> Tensor:
         """(B, H * W) -> x (B, 1, H, W), the exact inverse of `flow`; beyond [-1, 1] where z asks for it."""
@@ -235,26 +199,23 @@ class RealNVP(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         *outs, h = z.split([*sizes, z.shape[1] - sum(sizes)], dim=1)
         h = h.view(-1, *self.shapes[2])
         for i in (2, 1, 0):
-            scale = self.scales[i]
-            if i < 2:
-                h = scale.couplings[-1].merge(h, outs[i].view(h.shape))
-            h = scale.inverse(h.contiguous(memory_format=torch.channels_last))
+            layers = self.layers(i)
+            h = layers[-1].merge(h, outs[i].view(h.shape)) if i < 2 else h
+            h = h.contiguous(memory_format=torch.channels_last)
+            for layer in reversed(layers):
+                h = layer.inverse(h)
             h = F.pixel_shuffle(h, 2) if i < 2 else h
         return self.from_logit(h)
 
     def dequantise(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Spread each grey level evenly over its bin: (B, 1, H, W) -> the same shape, v uniform on [k, k + 1)."""
+        """Spread each grey level k evenly over its bin, [k, k + 1): (B, 1, H, W) -> the same shape."""
         return x + (rand(x.shape, generator, x.device) - 0.5) / 127.5
 
     def log_prob(
         self, x: Tensor, labels: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Tensor:
-        """log p(v) of the dequantised pixels v in [0, 256) (eq. 2); its mean bounds log P(x) from below.
-
-        Without a generator the noise is that of seed 0.
-        """
-        if generator is None:
-            generator = torch.Generator().manual_seed(0)
+        """Log-density of the dequantised pixels v in [0, 256), eq. 2; its mean bounds log P(x) from below."""
+        generator = generator or torch.Generator().manual_seed(0)
         z, log_det = self.flow(self.dequantise(x, generator))
         log_normal = -0.5 * (z**2 + math.log(2 * math.pi)).sum(dim=1)
         return log_normal + log_det - z.shape[1] * math.log(127.5)  # dx = dv / 127.5
@@ -278,7 +239,7 @@ class RealNVP(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         **controls: Any,
     ) -> Iterator[SampleStep]:
         """One pass of the inverse from z ~ N(0, temperature^2 I)."""
-        device = self.scales[0].norm.shift.device
+        device = self.layers(0)[0].shift.device
         z = temperature * randn((num, *self.latent_shape), generator, device)
         yield SampleStep(1, 1, self.decode(z), 1)
 
@@ -293,3 +254,47 @@ class RealNVP(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         update(loss, optimizers["flow"], self.max_norm)
         nats = loss.item()
         return {"loss": nats, "bits_per_dim": nats / (math.log(2) * self.config.size**2)}
+
+
+_ABOUT = About(
+    summary=Words(
+        "RealNVP is one invertible network: forwards it turns a picture into Gaussian noise of its size, "
+        "backwards it turns noise into a picture. It is a chain of affine couplings, each of which scales "
+        "and shifts half of the variables by amounts computed from the other half, so it is undone exactly. "
+        "As the change in volume is known, it gives any picture's density and is trained on that alone.",
+        "RealNVP 是一个可逆网络:正向把图片变成同样大小的高斯噪声,反向把噪声变成图片。"
+        "它由一串仿射耦合层组成,每层用一半变量算出的系数去缩放和平移另一半,因此可以精确地还原。"
+        "由于体积的变化也是已知的,它能给出任意图片的密度,训练也只靠最大化这个密度。",
+    ),
+    formula=(
+        r"\log p(x) = \log \mathcal{N}(z; 0, I) + \log\left|\det\frac{\partial z}{\partial x}\right|,"
+        r"\quad y_a = x_a,\; y_b = x_b \odot e^{s(x_a)} + t(x_a)"
+    ),
+    strengths=Words(
+        "Exact density, exact latents, exact reconstruction, sampling in a single pass, and stable training.",
+        "密度、隐变量和重建都是精确的,一次前向就能采样,训练稳定。",
+    ),
+    weaknesses=Words(
+        "The latent must be as large as the picture and each affine layer bends space only a little, so "
+        "it needs many of them; strokes of samples often break or blur together.",
+        "隐变量必须和图片一样大,每个仿射层的变形能力又很弱,因此需要很多层;样本的笔画常常断裂或粘连。",
+    ),
+)
+_INFO = Words("Standard deviation of z; 1 is the model itself.", "z 的标准差;1 是模型本身的分布。")
+_TEMPERATURE = Control("temperature", Words("Temperature", "温度"), 0.8, 0.0, 1.5, step=0.05, info=_INFO)
+_RECIPE = Recipe(15000, 32, lr=1.5e-3, betas=(0.9, 0.99), warmup=200, ema=0.998, max_norm=100.0)
+
+SPECS = (
+    ModelSpec(
+        name="realnvp",
+        title="RealNVP",
+        family="flow",
+        year=2016,
+        paper="1605.08803",
+        model=RealNVP,
+        config=RealNVPConfig(),
+        recipe=_RECIPE,
+        about=_ABOUT,
+        controls=(_TEMPERATURE,),
+    ),
+)

@@ -4,7 +4,7 @@ import functools
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -65,6 +65,18 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         given = signature.bind_partial(*args, **kwargs).arguments.get("request")
         return gr.Error(sentence(error, language(given)), print_exception=False, duration=8)
 
+    if inspect.isasyncgenfunction(function):
+
+        @functools.wraps(function)
+        async def watch(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            try:
+                async for value in function(*args, **kwargs):
+                    yield value
+            except Exception as error:
+                raise said(error, args, kwargs) from error
+
+        return watch
+
     if inspect.isgeneratorfunction(function):
 
         @functools.wraps(function)
@@ -102,7 +114,8 @@ def sentence(error: Exception, code: str) -> str:
 
 def api(function: Callable[..., Any], name: str, **options: Any) -> None:
     """Expose a typed, documented function as the endpoint ``/name``."""
-    gr.api(guarded(function), api_name=name, concurrency_limit=None, **options)
+    described = {"api_name": name, "api_description": inspect.getdoc(function)}
+    gr.api(guarded(function), **described, concurrency_limit=None, **options)
 
 
 class Throttle:
@@ -200,12 +213,16 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
+def html(value: str, **options: Any) -> gr.HTML:
+    """HTML that only our own style sheet touches."""
+    return gr.HTML(value, apply_default_css=False, **options)
+
+
 def seed_number() -> gr.Number:
     """The seed, as every tab asks for it."""
     return gr.Number(
         0,
         label=word("common.seed"),
-        info=word("common.seed_info"),
         precision=0,
         minimum=0,
         maximum=validation.MAX_SEED,

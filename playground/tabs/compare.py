@@ -22,7 +22,7 @@ KIND = "compare"
 def build() -> None:
     """Lay the tab out and connect it."""
     first, num = default_names(), 16
-    gr.HTML(f'<p class="pg-intro">{both("compare.intro")}</p>')
+    common.html(f'<p class="pg-intro">{both("compare.intro")} {both("common.keys")}</p>')
     with gr.Row(elem_classes="pg-controls", equal_height=True):
         names = gr.Dropdown(
             common.offered("Samples"),
@@ -30,7 +30,6 @@ def build() -> None:
             multiselect=True,
             max_choices=MAX_MODELS,
             label=common.word("common.models"),
-            info=common.word("compare.models_info"),
             scale=3,
             min_width=280,
         )
@@ -41,8 +40,8 @@ def build() -> None:
             run = gr.Button(common.word("compare.run"), variant="primary", elem_classes=common.RUN)
             stop = gr.Button(common.word("common.stop"), elem_classes=common.STOP)
     still = preview(first, 0, "any", num)
-    cards = gr.HTML(still[0], elem_id="pg-race")
-    below = gr.HTML(still[1], elem_id="pg-below")
+    cards = common.html(still[0], elem_id="pg-race")
+    below = common.html(still[1], elem_id="pg-below")
 
     inputs, outputs = [names, seed, label, count], [cards, below]
     run.click(run_race, inputs, outputs, concurrency_limit=None, **common.PRIVATE)
@@ -120,7 +119,7 @@ def run_race(names: Any, seed: Any, label: Any, num: Any, request: gr.Request) -
                 yield panels.race(lanes, "running", seed, label, num), gr.skip()
         state = "stopped" if run.stopped else "done"
         show(lanes, racers, state)
-        yield panels.race(lanes, state, seed, label, num), gr.skip()
+        yield panels.race(lanes, state, seed, label, num), panels.summary(lanes, num)
         for index, racer in racers.items():
             race.close(racer.steps)
             with run.turn():

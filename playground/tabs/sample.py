@@ -8,12 +8,12 @@ import gradio as gr
 import torch
 
 from playground import __version__, figures, race, registry, validation
-from playground.locale import both, text
+from playground.locale import LANGUAGES, both, text
 from playground.spec import Control, ModelSpec
 from playground.tabs import common, film
 from playground.tabs.film import Film
 
-ORDER = 1
+ORDER = 10
 TITLE = "sample.title"
 MAX_NUM = 64
 KIND = "sample"
@@ -34,21 +34,23 @@ def build() -> None:
     with gr.Row(elem_classes="pg-sample"):
         with gr.Column(scale=2, min_width=320):
             name = gr.Dropdown(common.offered("Samples"), value=first, label=common.word("common.model"))
-            label, seed = common.label_choice(), common.seed_number()
-            count = gr.Slider(1, MAX_NUM, 16, step=1, label=common.word("common.count"))
-            groups, knobs = build_controls(first)
+            label = common.label_choice()
+            with gr.Row():
+                seed = common.seed_number()
+                count = gr.Slider(1, MAX_NUM, 16, step=1, label=common.word("common.count"), min_width=180)
             with gr.Row():
                 run = gr.Button(common.word("sample.run"), variant="primary", elem_classes=common.RUN)
                 stop = gr.Button(common.word("common.stop"), elem_classes=common.STOP)
-            gr.HTML(f'<p class="pg-keys">{both("common.keys")}</p>')
+            groups, knobs = build_controls(first)
+            common.html(f'<p class="pg-keys">{both("common.keys")}</p>')
         with gr.Column(scale=3, min_width=320):
-            panel = gr.HTML(film.blank(), elem_id="pg-film")
+            panel = common.html(film.blank(), elem_id="pg-film")
             upload = gr.File(
-                label=common.word("sample.restore"), file_types=[".png"], type="binary", height=110
+                label=common.word("sample.restore"), file_types=[".png"], type="binary", height=150
             )
-            said = gr.HTML(elem_id="pg-restored")
+            said = common.html("", elem_id="pg-restored")
     delimiters = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
-    about = gr.Markdown(about_text(registry.spec(first)), latex_delimiters=delimiters)
+    about = gr.Markdown(about_text(registry.spec(first)), latex_delimiters=delimiters, elem_classes="pg-about")
 
     inputs = [name, seed, label, count, *(knob.component for knob in knobs)]
     shown = [about, label, *groups.values()]
@@ -113,7 +115,7 @@ def build_controls(first: str) -> tuple[dict[str, gr.Group], list[Knob]]:
         spec = registry.spec(name)
         with gr.Group(visible=name == first) as groups[name]:
             if not spec.controls:
-                gr.HTML(f'<p class="pg-keys">{both("sample.no_controls")}</p>', padding=True)
+                common.html(f'<p class="pg-keys">{both("sample.no_controls")}</p>', )
             knobs += [Knob(name, control, component_for(control)) for control in spec.controls]
     return groups, knobs
 
@@ -135,15 +137,16 @@ def component_for(control: Control) -> Any:
 
 def about_text(spec: ModelSpec) -> str:
     """What a model is, in Markdown with its formula, in both languages."""
-    about, parts = spec.about, []
-    for code in ("en", "zh"):
+    about, first, second = spec.about, [], []
+    for code in LANGUAGES:
         paper = f"[{text('sample.paper', code, paper=spec.paper)}](https://arxiv.org/abs/{spec.paper})"
-        parts.append(
-            f'<div lang="{code}">\n\n### {spec.title} · {spec.family}, {spec.year}\n\n{getattr(about.summary, code)}\n\n'
-            f"**{text('sample.strengths', code)}** {getattr(about.strengths, code)}\n\n"
+        first.append(f'<div lang="{code}">\n\n{getattr(about.summary, code)}\n\n</div>')
+        second.append(
+            f'<div lang="{code}">\n\n**{text("sample.strengths", code)}** {getattr(about.strengths, code)}\n\n'
             f"**{text('sample.weaknesses', code)}** {getattr(about.weaknesses, code)}\n\n{paper}\n\n</div>"
         )
-    return f"$${about.formula}$$\n\n" + "\n\n".join(parts)
+    head = f"### {spec.title} · {spec.family}, {spec.year}"
+    return "\n\n".join([head, *first, f"$${about.formula}$$", *second])
 
 
 def refresh(request: gr.Request) -> Any:

@@ -1,7 +1,7 @@
 """Train: a model from nothing, before a class's eyes; or replayed from what the shipped training left.
 
 The training lives in `playground.jobs`. The page only watches it, through an asynchronous generator, which
-costs no thread while it waits; the job's id stays in the page's sessionStorage, where a reloaded page finds it.
+costs no thread while it waits. The job's id stays in the page's sessionStorage, for a reloaded page to find.
 """
 
 import asyncio
@@ -102,7 +102,7 @@ async def watch(job_id: Any, request: gr.Request) -> AsyncIterator[tuple[Any, ..
                     return
             await asyncio.sleep(throttle.seconds / 4)
     except InvalidInput:  # nothing of that id: a page that was never used, or one that came back too late
-        return
+        yield (gr.skip(),) * 4  # a generator that ends without a word would empty the panels
     finally:
         if _WATCHER.get(session) == ticket:
             del _WATCHER[session]
@@ -189,10 +189,10 @@ def build() -> None:
     """The tab: form, buttons, live panel, film, files, replay."""
     form = _form()
     with gr.Row():
-        go = gr.Button(common.word("train.start"), variant="primary", elem_classes=common.RUN, min_width=90)
-        hold = gr.Button(common.word("train.pause"), min_width=90)
-        single = gr.Button(common.word("train.one_step"), min_width=90)
-        end = gr.Button(common.word("train.stop"), variant="stop", elem_classes=common.STOP, min_width=90)
+        go = gr.Button(common.word("train.start"), variant="primary", elem_classes=common.RUN, min_width=120)
+        hold = gr.Button(common.word("train.pause"), min_width=120)
+        single = gr.Button(common.word("train.one_step"), min_width=120)
+        end = gr.Button(common.word("train.stop"), variant="stop", elem_classes=common.STOP, min_width=120)
     live = gr.HTML(train_panel.empty(), css_template=train_panel.STYLE, elem_id="train-live")
     film = _film("train-film")
     with gr.Row():
@@ -235,12 +235,12 @@ def _form() -> list[Any]:
         )
         sets = [(data_title(name), name) for name in datasets(first)]
         dataset = gr.Dropdown(sets, value=first.dataset, label=common.word("train.dataset"), min_width=150)
-        seed = gr.Number(0, label=common.word("common.seed"), min_width=110)
+        seed = gr.Number(0, label=common.word("common.seed"), min_width=130)
     with gr.Row():
-        steps = gr.Number(500, label=common.word("train.steps"), min_width=110)
-        minutes = gr.Number(None, label=common.word("train.minutes"), min_width=110)
-        lr = gr.Number(first.recipe.lr, label=common.word("train.lr"), min_width=110)
-        batch = gr.Number(first.recipe.batch_size, label=common.word("train.batch_size"), min_width=110)
+        steps = gr.Number(500, label=common.word("train.steps"), min_width=130)
+        minutes = gr.Number(0, label=common.word("train.minutes"), min_width=130)
+        lr = gr.Number(first.recipe.lr, label=common.word("train.lr"), min_width=130)
+        batch = gr.Number(first.recipe.batch_size, label=common.word("train.batch_size"), min_width=130)
     return [model, dataset, seed, steps, minutes, lr, batch]
 
 

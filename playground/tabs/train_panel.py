@@ -12,6 +12,7 @@ from torch import Tensor
 from playground import figures, svg
 from playground.job import JobView
 from playground.locale import both
+from playground.tabs.train_request import data_title
 from playground.validation import Term
 
 DASH = "–"
@@ -28,7 +29,7 @@ def film_skeleton() -> str:
     label = html.escape(" · ".join(("Moment of the training", "训练的时刻")), quote=True)
     return (
         '<div class="film" hidden><p class="about"></p><div class="reel"><div class="plot"><div></div>'
-        '<i class="cursor"></i></div><div class="frame"></div></div><div class="scrub">'
+        '<i class="cursor"></i></div><div class="frame"></div></div><div class="pg-scrub">'
         '<button type="button" aria-label="Play · 播放">▶</button>'
         f'<input type="range" min="0" max="0" value="0" aria-label="{label}"><output></output></div></div>'
     )
@@ -70,7 +71,7 @@ def shot(moments: Sequence[tuple[int, Tensor]]) -> str:
 
 def empty() -> str:
     """The live panel before anything is trained, as high as it will be."""
-    return _panel("idle", both("train.idle"), curves({}, 1), "", "", 0.0, [DASH] * 4, "")
+    return _panel("idle", both("common.keys"), curves({}, 1), "", "", 0.0, [DASH] * 4, "")
 
 
 def live(view: JobView, image: str) -> str:
@@ -78,7 +79,7 @@ def live(view: JobView, image: str) -> str:
     event, request = view.event, view.request
     title = html.escape(request.spec.title)
     asked = both(
-        "train.asked", model=title, dataset=request.dataset, lr=f"{request.recipe.lr:g}",
+        "train.asked", model=title, dataset=data_title(request.dataset), lr=f"{request.recipe.lr:g}",
         batch_size=request.recipe.batch_size,
     )  # fmt: skip
     step = event.step if event else 0
@@ -124,7 +125,7 @@ def _panel(
         f'<span class="pg-chip pg-{state}">{both(f"train.{state}")}</span><span>{asked}</span></div>'
         f'<div class="body"><div class="curves">{plot}</div>'
         f'<figure><div class="shot">{image}</div><figcaption>{caption}</figcaption></figure></div>'
-        f'<div class="bar"><i style="width:{100 * share:.1f}%"></i></div><dl>{facts}</dl>'
+        f'<div class="pg-bar"><i style="width:{100 * share:.1f}%"></i></div><dl>{facts}</dl>'
         f'<p class="said" role="status">{said}</p></div>'
     )
 

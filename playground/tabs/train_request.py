@@ -45,7 +45,7 @@ def check(
         recipe = replace(recipe, batch_size=validation.integer(batch_size, "batch_size", 1, MAX_BATCH))
     recipe = replace(recipe, warmup=min(recipe.warmup, recipe.num_steps // 10))
     if minutes is not None:
-        minutes = validation.number(minutes, "minutes", 0.05, MAX_MINUTES)
+        minutes = validation.number(minutes, "minutes", 0, MAX_MINUTES) or None
     name = validation.dataset(dataset, datasets(spec))
     return Request(spec, name, recipe, validation.seed(seed), minutes)
 

@@ -1,6 +1,5 @@
 """How the page looks: header, theme, style sheet and the script that knows the language."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +43,24 @@ def header() -> str:
 def theme() -> gr.themes.Base:
     """Calm, flat, legible on a projector; system fonts, so that nothing is fetched."""
     return gr.themes.Base(
-        primary_hue=gr.themes.colors.indigo,
+        primary_hue=gr.themes.colors.blue,
         neutral_hue=gr.themes.colors.slate,
         font=_SANS,
         font_mono=_MONO,
         radius_size=gr.themes.sizes.radius_md,
+    ).set(
+        body_background_fill="#f7f9fc",
+        body_background_fill_dark="#0f1623",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="#151d2b",
+        block_border_color="#cfd8e6",
+        block_border_color_dark="#2b374a",
+        button_primary_background_fill="#0b62a4",
+        button_primary_background_fill_hover="#094f85",
+        button_primary_background_fill_dark="#2474b5",
+        button_primary_background_fill_hover_dark="#2f86cc",
+        slider_color="#0b62a4",
+        slider_color_dark="#63b3f5",
     )
 
 

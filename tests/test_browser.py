@@ -1,0 +1,179 @@
+"""The page in headless Chromium: first paint, languages, Compare, Sample, keys, stopping, restoring, small screens."""
+
+import re
+
+import pytest
+
+from playground import registry
+from playground.locale import table
+
+pytestmark = pytest.mark.browser
+
+NAMES = registry.names("Samples")
+SLOW = next(name for name in NAMES if any(c.key == "num_steps" for c in registry.spec(name).controls))
+SAMPLE = re.compile("Sample|采样")
+
+
+def choose(page, box, title):
+    """Pick an entry of a gradio drop-down by typing it."""
+    box.click()
+    box.fill(title)
+    page.get_by_role("option", name=title, exact=True).click()
+
+
+@pytest.mark.parametrize("browser_language, code", [("en-US", "en"), ("zh-CN", "zh"), ("zh-HK", "zh"), ("fr-FR", "en")])
+def test_first_paint_is_in_the_browsers_language(open_page, browser_language, code):
+    page = open_page(browser_language)
+    words = table(code)
+    assert page.locator("h1").inner_text() == words["common.name"]
+    tabs = page.get_by_role("tab").all_inner_texts()
+    assert words["compare.title"] in tabs and words["sample.title"] in tabs
+    assert page.get_by_role("button", name=words["compare.run"]).is_visible()
+    if code == "zh":
+        shown = page.locator("body").inner_text()
+        assert not [w for w in ("Race", "Seed", "Pictures", "Quality", "ready") if re.search(rf"\b{w}\b", shown)]
+
+
+def test_language_is_switched_in_place_and_remembered(open_page):
+    page = open_page("en-US")
+    page.get_by_label("Seed").fill("41")
+    page.get_by_role("button", name="中文").click()
+    page.get_by_role("button", name=table("zh")["compare.run"]).wait_for()
+    assert page.get_by_label(table("zh")["common.seed"]).input_value() == "41"  # nothing was loaded anew
+    assert table("zh")["compare.summary"] in page.locator("#pg-below").inner_text()
+    page.get_by_label(table("zh")["common.seed"]).fill("-3")
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("随机种子必须是").wait_for()
+    page.reload()
+    page.get_by_role("button", name=table("zh")["compare.run"]).wait_for()
+    assert page.locator("html").get_attribute("lang") == "zh-CN"
+
+
+def race_of(page):
+    page.wait_for_selector("#pg-race .pg-chip.pg-done", timeout=120_000)
+    return page.locator("#pg-race img").evaluate_all("images => images.map(image => image.src)")
+
+
+def height(page, selector="#pg-race"):
+    return page.locator(selector).evaluate("element => element.getBoundingClientRect().height")
+
+
+COUNT = """selector => {
+    window.updates = []; window.heights = new Set();
+    const target = document.querySelector(selector);
+    new MutationObserver(() => { window.updates.push(performance.now()); window.heights.add(target.offsetHeight); })
+        .observe(target, { childList: true, subtree: true, characterData: true });
+}"""
+
+
+def test_compare_races_without_jumping_and_repeats(open_page):
+    page = open_page()
+    page.get_by_label("Pictures").first.fill("4")
+    before = height(page)
+    page.evaluate(COUNT, "#pg-race")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#pg-race .pg-chip.pg-running")
+    first = race_of(page)
+    assert len(first) >= 2 and all(src.startswith("data:image/png") for src in first)
+    assert height(page) == before and len(page.evaluate("[...window.heights]")) == 1
+    moments = page.evaluate("window.updates")
+    rate = len(moments) / max((moments[-1] - moments[0]) / 1000, 1)
+    assert rate <= 10, f"{rate:.1f} updates a second"
+    page.get_by_role("button", name="Race").click()
+    page.wait_for_selector("#pg-race .pg-chip.pg-running")
+    assert race_of(page) == first
+    page.wait_for_selector("#pg-below .pg-mark path")
+    assert "compare only with each other" in page.locator("#pg-below").inner_text()
+    for image in page.locator("#pg-race img").all():
+        assert image.get_attribute("alt")
+
+
+def test_compare_stops_at_once_and_does_not_say_done(open_page):
+    page = open_page()
+    page.get_by_label("Pictures").first.fill("64")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#pg-race .pg-card.pg-running img")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#pg-race .pg-chip.pg-stopped", timeout=20_000)
+    assert page.locator("#pg-race .pg-card.pg-stopped").count() >= 1
+    assert page.locator("#pg-race .pg-chip.pg-done").count() == 0
+
+
+def test_sample_draws_scrubs_downloads_and_restores(open_page, tmp_path):
+    page = open_page(tab=SAMPLE)
+    panel = page.locator("#pg-film")
+    choose(page, page.get_by_label("Model", exact=True).first, registry.spec(SLOW).title)
+    page.get_by_label("Steps").first.fill("12")
+    page.get_by_label("Pictures").locator("visible=true").first.fill("2")
+    seed = page.get_by_label("Seed").locator("visible=true")
+    seed.fill("77")
+    before = height(page, "#pg-film")
+    page.keyboard.press("Control+Enter")
+    panel.locator(".pg-chip.pg-done").wait_for(timeout=60_000)
+    assert height(page, "#pg-film") == before
+
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    slider, screen = panel.get_by_role("slider"), panel.locator(".pg-screen")
+    slider.fill("0")
+    at_first = screen.evaluate("element => getComputedStyle(element).backgroundPositionY")
+    slider.press("End")
+    at_last = screen.evaluate("element => getComputedStyle(element).backgroundPositionY")
+    assert (at_first, at_last) == ("0%", "100%") and panel.locator("output").inner_text() == "12"
+    assert not [url for url in requests if not url.startswith("data:")]
+
+    with page.expect_download() as download:
+        panel.get_by_role("link", name="PNG").click()
+    download.value.save_as(tmp_path / "again.png")
+    seed.fill("1")
+    page.locator("input[type=file]").locator("visible=true").or_(page.locator("input[type=file]")).first.set_input_files(
+        tmp_path / "again.png"
+    )
+    page.locator("#pg-restored").get_by_text("seed 77").wait_for()
+    assert seed.input_value() == "77" and page.get_by_label("Steps").first.input_value() == "12"
+
+
+def test_a_file_without_a_request_is_refused_in_words(open_page, tmp_path):
+    page = open_page(tab=SAMPLE)
+    (tmp_path / "fake.png").write_bytes(b"not a picture at all")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "fake.png")
+    page.get_by_text("is not a PNG").wait_for()
+
+
+def test_sample_stops_and_says_where(open_page):
+    page = open_page(tab=SAMPLE)
+    choose(page, page.get_by_label("Model", exact=True).first, registry.spec(SLOW).title)
+    page.get_by_label("Steps").first.fill("1000")
+    page.get_by_role("button", name="Draw").click()
+    page.wait_for_selector("#pg-film .pg-screen")
+    page.keyboard.press("Escape")
+    page.get_by_text("stopped at step").locator("visible=true").first.wait_for(timeout=20_000)
+
+
+def test_controls_follow_the_model(open_page):
+    page = open_page(tab=SAMPLE)
+    box = page.get_by_label("Model", exact=True).first
+    for name in NAMES:
+        spec = registry.spec(name)
+        choose(page, box, spec.title)
+        page.get_by_role("heading", name=f"{spec.title} · ").wait_for()
+        for control in spec.controls:
+            page.get_by_label(control.label.en).locator("visible=true").first.wait_for()
+        assert page.locator(".katex").locator("visible=true").count() >= 1
+
+
+@pytest.mark.parametrize("tab", ["Compare", "Sample"])
+def test_fits_a_telephone(open_page, tab):
+    page = open_page(width=390, height=844, tab=tab)
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+
+
+def test_theme_is_switched_and_remembered(open_page):
+    page = open_page()
+    dark = page.evaluate("document.body.classList.contains('dark')")
+    page.get_by_role("button", name="Light or dark").click()
+    assert page.evaluate("document.body.classList.contains('dark')") != dark
+    page.reload()
+    page.wait_for_selector(".pg-card")
+    page.wait_for_function(f"document.body.classList.contains('dark') !== {str(dark).lower()}")
