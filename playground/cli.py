@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import typer
 
-from playground import console, data, listing, registry, validation, weights
+from playground import __version__, console, data, listing, registry, validation, weights
 from playground.console import Failure, Progress, duration
 from playground.spec import GenerativeModel, ModelSpec
 
@@ -98,11 +98,21 @@ def sample(
     images = np.concatenate(list(_draw(spec, registry.load(name), labels, seed, controls)))
     if path.suffix.lower() == ".npz":
         console.write(path, console.npz(images, labels))
-        return
+    else:
+        request = {"model": name, "seed": seed, "label": wanted, "n": num, "controls": controls}
+        console.write(path, _png(spec, images, request))
+
+
+def _png(spec: ModelSpec, images: np.ndarray, request: dict[str, Any]) -> bytes:
+    """(N, H, W, C) uint8 as a grid that holds its request, as those of the Sample tab do."""
     from playground import figures
 
-    request = {"model": name, "seed": seed, "label": wanted, "num": num, "controls": controls}
-    console.write(path, figures.png_with_request(figures.grid(images), request))
+    picture = figures.grid(images)
+    if spec.conditional and request["label"] is None:  # in the tab the model would choose: other pictures
+        return figures.png(picture)
+    versions = {"playground": __version__, "torch": torch.__version__}
+    whole = {"weights_sha256": registry.card(spec.name)["sha256"], "versions": versions}
+    return figures.png_with_request(picture, request | whole)
 
 
 def _labels(spec: ModelSpec, num: int, wanted: int | None, num_classes: int) -> np.ndarray:
@@ -177,7 +187,7 @@ def pretrain(
     console.check_writable(checkpoint.parent)
     if resume and not checkpoint.is_file():
         print(f"There is no checkpoint of {name} yet: starting from the beginning.", file=sys.stderr)
-    events = full_run.pretrain(name, minutes=minutes, resume=resume, seed=seed)
+    events: Any = full_run.pretrain(name, minutes=minutes, resume=resume, seed=seed)
     said = float("-inf")
     with _interruptible() as interrupted:
         for event in events:

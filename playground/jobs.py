@@ -8,6 +8,7 @@ asked for the next update. Only the worker's thread touches a training, so a job
 and never in the middle of one.
 """
 
+import atexit
 import gc
 import logging
 import math
@@ -46,6 +47,7 @@ class Worker:
         self._jobs: dict[str, Job] = {}
         self._line: list[Job] = []
         self._thread: threading.Thread | None = None
+        self._closing = False
 
     def submit(self, session: str, request: Request, *, single: bool = False) -> str:
         """Put a training in line and return its id; with `single` it pauses after its first update.
@@ -131,6 +133,17 @@ class Worker:
                 raise InvalidInput("jobs.no_model")
             return job.model, job.card
 
+    def close(self, timeout: float = 10.0) -> None:
+        """End the thread after the update under way; what is not over is lost."""
+        with self._changed:
+            self._closing = True
+            for job in self._jobs.values():
+                if job.training is not None:
+                    job.training.hurry = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
     def _find(self, job_id: str) -> Job:
         job = self._jobs.get(job_id) if isinstance(job_id, str) else None
         if job is None:
@@ -162,17 +175,20 @@ class Worker:
         while True:
             with self._changed:
                 job = self._pick()
+            if job is None:
+                return
             self._turn(job)
 
-    def _pick(self) -> Job:
+    def _pick(self) -> Job | None:
         """Whose turn it is: who wants to stop, else who of those with a place had the device longest ago."""
-        while True:
+        while not self._closing:
             self._expire(time.monotonic())
             stopping = [job for job in self._jobs.values() if job.stopping]
             active = self._line[:SHARING]
             if stopping or active:
                 return stopping[0] if stopping else min(active, key=lambda job: job.served)
             self._changed.wait(timeout=10)
+        return None
 
     def _turn(self, job: Job) -> None:
         """One turn on the device; nothing that goes wrong in a training ends the worker."""
@@ -225,7 +241,9 @@ class Worker:
                     return None
 
     def _urgent(self) -> bool:
-        return any(job.stopping or (job.wanted == 1 and job in self._line) for job in self._jobs.values())
+        return self._closing or any(
+            job.stopping or (job.wanted == 1 and job in self._line) for job in self._jobs.values()
+        )
 
     def _finish(self, job: Job, state: str, message: Term | str | None = None) -> None:
         """Close the training and keep the model: the averaged one, or after a failure the last good one."""
@@ -276,7 +294,12 @@ def worker() -> Worker:
     """The worker of the device that is used now."""
     where = device.pick()
     with _LOCK:
-        return _WORKERS.setdefault(str(where), Worker(where))
+        if str(where) not in _WORKERS:
+            _WORKERS[str(where)] = Worker(where)
+            atexit.register(
+                _WORKERS[str(where)].close
+            )  # a thread that computes as Python ends would abort it
+        return _WORKERS[str(where)]
 
 
 def trained(session: str) -> dict[str, GenerativeModel]:

@@ -128,7 +128,7 @@ def open_page(chromium, app_url):
 
     def open_one(language="en-US", width=1280, height=900, tab=None, query=""):
         context = chromium.new_context(locale=language, viewport={"width": width, "height": height})
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -314,6 +314,22 @@ def test_a_session_holds_a_few_runs_and_the_machine_a_limited_number():
         pass
 
 
+def test_the_newest_run_takes_the_place_of_the_one_before():
+    runs = Runs(per_session=1, in_all=1)
+    with runs.open("me", "a", newest=True) as old:
+        with runs.open("me", "a", newest=True) as new:
+            assert old.stopped and old.superseded and not new.stopped
+        with pytest.raises(Refused), runs.open("me", "a", newest=True), runs.open("me", "b", newest=True):
+            pass
+
+
+def test_a_superseded_race_draws_no_more(untrained):
+    old = compare.run_race(QUICK, 0, "any", 1, asked())
+    next(old)
+    assert last_race(QUICK)[-1].count("pg-chip pg-done") == 1
+    assert list(old) == []
+
+
 def test_abandoned_runs_make_room(monkeypatch):
     runs = Runs(per_session=1, in_all=1)
     abandoned = runs.open("gone", "a")

@@ -14,7 +14,7 @@ from cli_helpers import PLAIN, ROOT, TINY, draw, give_weights, only, refused, ru
 from cli_helpers import untouched as untouched  # a fixture for every test here
 from tiny import TinyConfig
 
-from playground import evaluation, pretrain, registry, weights
+from playground import cli, evaluation, pretrain, registry, weights
 
 
 def test_pretraining_writes_weights_card_and_replay(capsys, monkeypatch):
@@ -56,19 +56,28 @@ sys.exit(cli.run(["pretrain", "tiny"]))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_keeps_a_checkpoint_and_says_how_to_go_on(number):
+def test_an_interrupt_keeps_a_checkpoint_and_says_how_to_go_on():
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED], env=environment, stdout=-1, stderr=-1, text=True
     )
     assert process.stdout is not None and "step 1 " in process.stdout.readline()
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 2 and len(err.splitlines()) == 1
     assert "python -m playground pretrain tiny --resume" in err and "Stopped at step" in err
     state = torch.load(pretrain.checkpoint_path("tiny"), weights_only=True)
     assert f"step {state['step']:,};" in err
+
+
+def test_the_first_interrupt_waits_for_the_update_and_the_second_does_not():
+    before = signal.getsignal(signal.SIGTERM)
+    with cli._interruptible() as seen:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert seen == [signal.SIGTERM]
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_evaluating_prints_and_writes_the_numbers(capsys, monkeypatch):

@@ -295,6 +295,14 @@ def test_a_job_that_is_over_stays_over(worker):
             again(job_id)
 
 
+def test_closing_ends_the_thread_after_the_update_under_way():
+    made = jobs.Worker(torch.device("cpu"))
+    job_id = made.submit("a", request(seconds=0.02))
+    until(made, job_id, "running", steps=2)
+    made.close()
+    assert not made._thread.is_alive()
+
+
 def test_the_film_is_bounded_and_keeps_first_and_last():
     film = job.Film()
     for step in range(1, 1001):

@@ -7,7 +7,7 @@ beforehand. `write_naively` is the reference: the same pictures from the same ra
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -48,48 +48,47 @@ def _gate(a: Tensor) -> Tensor:
     return torch.addcmul(g, f, g, value=-2.0)
 
 
+def _layers(model: "PixelCNN") -> "list[GatedLayer]":
+    return [cast("GatedLayer", layer) for layer in model.layers]
+
+
 class _Column:
     """The horizontal stack at one place after the other of a row; it remembers the features to the left."""
 
     def __init__(self, model: "PixelCNN", num: int) -> None:
         """Reshape the weights: matrices (in, out) instead of kernels (out, in, 1, columns)."""
-        c, width = model.config.channels, model.config.width
-        weight = model.logits.weight
+        layers, c = _layers(model), model.config.channels
         self.channels = c
         self.kernels = [
-            layer.horizontal.weight.permute(3, 1, 0, 2).flatten(0, 1)[..., 0].contiguous()
-            for layer in model.layers
+            layer.horizontal.weight.permute(3, 1, 0, 2).flatten(0, 1)[..., 0].contiguous() for layer in layers
         ]
-        self.outs = [
-            (layer.out.weight[:, :, 0, 0].t().contiguous(), layer.out.bias) for layer in model.layers
-        ]
-        self.hidden = (model.hidden.bias, model.hidden.weight[:, :, 0, 0].t().contiguous())
-        self.logits = (model.logits.bias, weight[:, :, 0, 0].t().contiguous())
+        self.outs = [(layer.out.weight.flatten(1), layer.out.bias) for layer in layers]
+        self.head = [(conv.weight.flatten(1), conv.bias) for conv in (model.hidden, model.logits)]
         # of each layer the features of the row, after one column of zeros: the padding
-        self.rows = [weight.new_zeros(num, (width + 1) * c) for _ in model.layers[1:]]
+        empty = model.logits.weight.new_zeros(num, (model.config.width + 1) * c)
+        self.rows = [empty.clone() for _ in layers[1:]]
 
     def step(self, column: int, pixels: Tensor, links: list[Tensor]) -> Tensor:
-        """Features of the last layer at `column`.
+        """Features of the last layer at `column`, (B, C).
 
         Args:
             column: of the place; those to its left have been visited.
             pixels: (B, features * reach) seen by the first layer.
             links: of each layer (B, W, 2C), what the vertical stack and the class contribute to this row.
         """
-        c, h = self.channels, None
+        c, h = self.channels, pixels.new_zeros(())  # the first layer has no residual connection
         for i, (kernel, (weight, bias)) in enumerate(zip(self.kernels, self.outs, strict=True)):
             seen = pixels if i == 0 else self.rows[i - 1][:, column * c : (column + 2) * c]
-            out = torch.addmm(bias, _gate(torch.addmm(links[i][:, column], seen, kernel)), weight)
-            h = out if h is None else h + out
+            h = h + F.linear(_gate(torch.addmm(links[i][:, column], seen, kernel)), weight, bias)
             if i < len(self.rows):
                 self.rows[i][:, (column + 1) * c : (column + 2) * c] = h
         return h
 
-    def head(self, h: Tensor) -> Tensor:
-        """(B, C) -> (B, levels)."""
-        return torch.addmm(
-            self.logits[0], torch.addmm(self.hidden[0], h.relu(), self.hidden[1]).relu_(), self.logits[1]
-        )
+    def logits(self, h: Tensor) -> Tensor:
+        """(B, C) features of the last layer -> (B, levels)."""
+        for weight, bias in self.head:
+            h = F.linear(h.relu(), weight, bias)
+        return h
 
 
 class _Rows:
@@ -97,7 +96,7 @@ class _Rows:
 
     def __init__(self, model: "PixelCNN", labels: Tensor) -> None:
         """Compute the biases once."""
-        self.layers: list[GatedLayer] = list(model.layers)
+        self.layers = _layers(model)
         self.biases = [layer.biases(labels) for layer in self.layers]
         shape = (len(labels), model.config.channels, 1, model.config.width)
         self.before = [model.logits.weight.new_zeros(shape) for _ in self.layers[1:]]
@@ -154,7 +153,8 @@ def write(
             h = across.step(column, seen[:, reach + row, column : column + reach].flatten(1), links)
             if column not in places[row]:
                 continue
-            value, keep = draw(across.head(h), uniforms[:, row, column], temperature), kept[:, row, column]
+            value = draw(across.logits(h), uniforms[:, row, column], temperature)
+            keep = kept[:, row, column]
             shown[:, 0, row, column] = torch.where(keep, x[:, 0, row, column], value)
             value = torch.where(keep, known[:, row, column], value)
             seen[:, reach + row, reach + column] = model.features(value[:, None, None, None])[:, :, 0, 0]

@@ -125,16 +125,17 @@ class PixelCNN(GenerativeModel, Samples, HasLikelihood, Completes):
         super().__init__()
         self.config = config
         self.levels = config.levels
-        widths = [self.features(torch.zeros(1, 1, 1, 1)).shape[1]] + [config.channels] * (
-            config.num_layers - 1
+        num_features = self.features(torch.zeros(1, 1, 1, 1)).shape[1]
+        self.layers = nn.ModuleList(
+            GatedLayer(config, config.channels if i else num_features, first=i == 0)
+            for i in range(config.num_layers)
         )
-        self.layers = nn.ModuleList(GatedLayer(config, width, i == 0) for i, width in enumerate(widths))
         self.hidden = nn.Conv2d(config.channels, config.head, 1)
         self.logits = nn.Conv2d(config.head, config.levels, 1)
         nn.init.zeros_(self.logits.weight)
-        nn.init.zeros_(self.logits.bias)
-        with torch.no_grad():
-            self.logits.bias[0] = math.log(4 * (config.levels - 1))
+        bias = torch.zeros(config.levels)
+        bias[0] = math.log(4 * (config.levels - 1))
+        self.logits.bias = nn.Parameter(bias)
         self.to(memory_format=torch.channels_last)
 
     def features(self, x: Tensor) -> Tensor:

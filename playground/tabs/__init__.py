@@ -14,7 +14,8 @@ How a tab is made:
   (a cookie, otherwise Accept-Language), ``common.session(request)`` its session. Nothing else travels.
 * Handlers are plain functions or generators under ``@common.guarded``: a refusal (InvalidInput, WeightsError, ...)
   becomes one sentence in the reader's language, anything else one neutral sentence and a line in the log.
-* Events of components are registered with ``**common.PRIVATE`` (hidden, and validated all the same); a tab's main
+* Events of components are registered with ``**common.RAW`` (hidden; gradio passes the values on unchecked, so that every
+  refusal is ours, in the reader's language) or, where gradio must read a file, ``**common.PRIVATE``; a tab's main
   action has its own typed and documented function, registered with ``common.api(function, name)``. Events that
   compute nothing add ``queue=False``.
 * Whatever computes does so in ``with common.RUNS.open(session, kind) as run`` (a session may hold a few), takes

@@ -18,6 +18,7 @@ from playground.validation import InvalidInput
 UPDATES_PER_SECOND = 6
 RUN, STOP = ["pg-run"], ["pg-stop"]  # what Ctrl+Enter and Esc press
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+RAW: dict[str, Any] = PRIVATE | {"preprocess": False}
 MINE = "mine:"
 RUNS = Runs(per_session=3, in_all=48)
 

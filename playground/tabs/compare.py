@@ -44,9 +44,9 @@ def build() -> None:
     below = common.html(still[1], elem_id="pg-below")
 
     inputs, outputs = [names, seed, label, count], [cards, below]
-    run.click(run_race, inputs, outputs, concurrency_limit=None, **common.PRIVATE)
+    run.click(run_race, inputs, outputs, concurrency_limit=None, trigger_mode="multiple", **common.RAW)
     stop.click(stop_race, queue=False, **common.PRIVATE)
-    names.input(preview, inputs, outputs, queue=False, trigger_mode="always_last", **common.PRIVATE)
+    names.input(preview, inputs, outputs, queue=False, trigger_mode="always_last", **common.RAW)
     common.on_show(refresh, None, names)
     common.api(compare, "compare")
     common.api(models, "models")
@@ -81,9 +81,11 @@ def lanes_of(names: Any, label: int | None) -> list[Lane]:
         lane = Lane(spec, colour, f"★ {spec.title}" if own else spec.title)
         if label is not None and not spec.conditional:
             lane.notes.append(both("compare.no_label"))
-        if not own and registry.shipped(spec.name):
+        if own:
+            lane.notes.append(both("common.mine"))
+        elif registry.shipped(spec.name):
             lane.metrics = registry.card(spec.name).get("metrics", {})
-        elif not own:
+        else:
             lane.state = "absent"
             lane.notes.append(both("common.no_weights", model=spec.title, name=spec.name))
         lanes.append(lane)
@@ -108,7 +110,7 @@ def run_race(names: Any, seed: Any, label: Any, num: Any, request: gr.Request) -
     seed, num = validation.seed(seed), validation.count(num, 1, MAX_NUM)
     lanes = lanes_of(names, label)
     session, throttle = common.session(request), common.Throttle()
-    with common.RUNS.open(session, KIND) as run:
+    with common.RUNS.open(session, KIND, newest=True) as run:
         yield panels.race(lanes, "running", seed, label, num), panels.summary(lanes, num)
         racers = line_up(names, lanes, run, session, seed, label, num)
         while not run.stopped and (racer := race.next_up(list(racers.values()))):
@@ -117,14 +119,18 @@ def run_race(names: Any, seed: Any, label: Any, num: Any, request: gr.Request) -
             if throttle.due():
                 show(lanes, racers)
                 yield panels.race(lanes, "running", seed, label, num), gr.skip()
+        if run.superseded:
+            return
         state = "stopped" if run.stopped else "done"
         show(lanes, racers, state)
         yield panels.race(lanes, state, seed, label, num), panels.summary(lanes, num)
         for index, racer in racers.items():
             race.close(racer.steps)
-            with run.turn():
-                lanes[index].run = judged(lanes[index], racer, label)
-    yield gr.skip(), panels.summary(lanes, num)
+            if not run.stopped:
+                with run.turn():
+                    lanes[index].run = judged(lanes[index], racer, label)
+        if not run.superseded:
+            yield gr.skip(), panels.summary(lanes, num)
 
 
 def line_up(
@@ -154,7 +160,10 @@ def show(lanes: list[Lane], racers: dict[int, race.Racer], ending: str = "runnin
     """Bring the cards up to date; a picture that is done is not drawn again."""
     for index, racer in racers.items():
         lane = lanes[index]
-        if lane.state == "done" or racer.last is None:
+        if lane.state == "done":
+            continue
+        if racer.last is None:
+            lane.state = ending
             continue
         lane.picture = figures.png_data_uri(figures.grid(racer.last.x))
         lane.share, lane.nfe, lane.milliseconds, lane.left = (

@@ -55,6 +55,7 @@ class Run:
     def __init__(self, session: str, kind: str, turns: Turns) -> None:
         """A run that has not been stopped."""
         self.session, self.kind, self.touched = session, kind, time.monotonic()
+        self.superseded = False
         self._turns = turns
         self._stop = threading.Event()
 
@@ -87,8 +88,11 @@ class Runs:
         self._open: set[Run] = set()
 
     @contextmanager
-    def open(self, session: str, kind: str) -> Iterator[Run]:
+    def open(self, session: str, kind: str, *, newest: bool = False) -> Iterator[Run]:
         """A run for as long as the block lasts.
+
+        With `newest` it takes the place of the session's runs of the same kind: they stop and are `superseded`,
+        which means that they must not draw any more.
 
         Raises:
             Refused: if the session, or everyone together, already holds too many.
@@ -96,6 +100,8 @@ class Runs:
         run = Run(session, kind, self._turns)
         with self._guard:
             self._open = {other for other in self._open if run.touched - other.touched < _ABANDONED}
+            if newest:
+                self._supersede(session, kind)
             if sum(other.session == session for other in self._open) >= self.per_session:
                 raise Refused("common.too_many", number=self.per_session)
             if len(self._open) >= self.in_all:
@@ -106,6 +112,12 @@ class Runs:
         finally:
             with self._guard:
                 self._open.discard(run)
+
+    def _supersede(self, session: str, kind: str) -> None:
+        for other in [r for r in self._open if r.session == session and r.kind == kind]:
+            other.superseded = True
+            other.stop()
+            self._open.discard(other)
 
     def stop(self, session: str, kind: str | None = None) -> int:
         """Stop a session's runs, of one kind or all; returns how many there were."""

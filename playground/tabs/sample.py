@@ -97,8 +97,8 @@ def connect(
         head = [request["spec"].name, request["seed"], label, request["n"]]
         return [f'<p class="pg-keys" role="status">{sentence}</p>', *head, *values]
 
-    run.click(draw, inputs, panel, concurrency_limit=None, **common.PRIVATE)
-    name.change(choose, name, shown, queue=False, **common.PRIVATE)
+    run.click(draw, inputs, panel, concurrency_limit=None, trigger_mode="multiple", **common.RAW)
+    name.change(choose, name, shown, queue=False, **common.RAW)
     upload.upload(restore, upload, [said, *inputs], queue=False, **common.PRIVATE)
 
 
@@ -173,7 +173,7 @@ def run_sample(name: Any, seed: Any, label: Any, num: Any, controls: Any, sessio
     """The panel, several times a second while the pictures form, and at last with its film and downloads."""
     spec, seed, label, num, controls = prepare(name, seed, label, num, controls)
     throttle, frames = common.Throttle(), Film(num)
-    with common.RUNS.open(session, KIND) as run:
+    with common.RUNS.open(session, KIND, newest=True) as run:
         yield film.live(None, spec, 0.0)
         with run.turn():
             model = common.obtain(name, session)
@@ -187,6 +187,8 @@ def run_sample(name: Any, seed: Any, label: Any, num: Any, controls: Any, sessio
             if not racer.done and throttle.due():
                 yield film.live(racer.last, spec, racer.share, racer.left)
         race.close(racer.steps)
+    if run.superseded:
+        return
     request = request_of(name, spec, seed, label, num, controls)
     yield film.final(frames, racer, spec, request)
 
