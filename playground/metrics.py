@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from playground.spec import seeded
+from playground.seeding import seeded
 
 _CHUNK = 1000  # rows of a distance matrix at a time: 20 MB against 5,000 columns
 

@@ -14,7 +14,7 @@ import torch
 
 from playground import data, device, registry, replay, weights
 from playground.paths import cache_folder
-from playground.training import TrainEvent, Training, train
+from playground.training import TrainEvent, Training, TrainingDiverged, train
 
 CHECKPOINT_SECONDS = 120.0
 _LIBRARIES = ("torch", "numpy", "diffusers", "safetensors")
@@ -56,8 +56,12 @@ def pretrain(
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 training.save(path, {"replay": recorder.state()})
                 saved = time.monotonic()
-    finally:
+    except TrainingDiverged:
+        raise  # the last checkpoint is better than this state
+    except BaseException:
         training.save(path, {"replay": recorder.state()})
+        raise
+    training.save(path, {"replay": recorder.state()})
     weights.save(name, training.best_model().state_dict(), card(training))
     recorder.write(name)
 
@@ -76,7 +80,8 @@ def card(training: Training) -> dict[str, Any]:
         "licence": "Apache-2.0",
         "dataset": training.dataset,
         "recipe": asdict(training.recipe),
-        "config": spec.config_dict(),
+        "config": asdict(spec.config),
+        "num_parameters": sum(p.numel() for p in training.model.parameters()),
         "seed": training.seed,
         "num_steps": training.step,
         "num_images": training.step * training.recipe.batch_size,

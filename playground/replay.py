@@ -28,7 +28,7 @@ class Recorder:
         state = state or {}
         self._every: int = state.get("every", 1)  # updates averaged into one point
         self._points: dict[str, list[list[float]]] = state.get("points", {})
-        self._pending: dict[str, list[float]] = {}
+        self._pending: dict[str, list[float]] = state.get("pending", {})
         self._frames: list[tuple[int, Tensor]] = [(s, f) for s, f in state.get("frames", [])]
 
     def record(self, event: TrainEvent) -> None:
@@ -47,7 +47,8 @@ class Recorder:
 
     def state(self) -> dict[str, Any]:
         """All of it as plain values and tensors, for a checkpoint."""
-        return {"every": self._every, "points": self._points, "frames": [list(f) for f in self._frames]}
+        frames = [list(frame) for frame in self._frames]
+        return {"every": self._every, "points": self._points, "pending": self._pending, "frames": frames}
 
     def losses(self) -> dict[str, list[list[float]]]:
         """The curves by name, each at most `MAX_POINTS` points of [step, value]."""

@@ -4,25 +4,15 @@ A model file (``models/*.py``) defines a subclass of `GenerativeModel`, mixes in
 lists its variants in ``SPECS``. Everything else (drop-downs, sliders, tabs, command line, tests) follows.
 """
 
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-_INIT_LOCK = threading.Lock()
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """For library code that draws from torch's global generator: one thread at a time, leaving no trace."""
-    with _INIT_LOCK, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
+from playground.seeding import seeded
 
 
 class Words(NamedTuple):
@@ -226,13 +216,7 @@ class Completes:
     """Fills in the erased part of a picture."""
 
     def complete(
-        self,
-        x: Tensor,
-        mask: Tensor,
-        *,
-        labels: Tensor | None = None,
-        generator: torch.Generator,
-        **controls: Any,
+        self, x: Tensor, mask: Tensor, *, labels: Tensor | None, generator: torch.Generator, **controls: Any
     ) -> Iterator[SampleStep]:
         """Keep x where the (B, 1, H, W) mask is 1, draw the rest."""
         raise TypeError(f"{type(self).__name__} does not complete.")
@@ -258,9 +242,7 @@ class Classifies:
         raise TypeError(f"{type(self).__name__} does not classify.")
 
 
-CAPABILITIES: tuple[type, ...] = (
-    Samples, HasLatent, Encodes, HasLikelihood, Denoises, Completes, Translates, Classifies,
-)  # fmt: skip
+CAPABILITIES = (Samples, HasLatent, Encodes, HasLikelihood, Denoises, Completes, Translates, Classifies)
 
 
 @dataclass(frozen=True)
@@ -312,7 +294,3 @@ class ModelSpec:
     def defaults(self) -> dict[str, Any]:
         """The controls at their defaults."""
         return {control.key: control.default for control in self.controls}
-
-    def config_dict(self) -> dict[str, Any]:
-        """The config as plain values, as the card records it."""
-        return asdict(self.config)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -23,20 +23,8 @@ from playground.spec import Batch, GenerativeModel, ModelSpec, Recipe
 from playground.weights import WeightsError, atomic_write
 
 NUM_PREVIEWS = 16
-_MOMENTS = (
-    0.0,
-    0.01,
-    0.03,
-    0.07,
-    0.13,
-    0.21,
-    0.31,
-    0.43,
-    0.56,
-    0.7,
-    0.85,
-    1.0,
-)  # of progress, when recording
+# of progress, when recording
+_MOMENTS = (0.0, 0.01, 0.03, 0.07, 0.13, 0.21, 0.31, 0.43, 0.56, 0.7, 0.85, 1.0)
 _LIVE_SHARE = 0.08  # of the time may go into live previews
 _RECALIBRATION_BATCHES = 32
 _SNAPSHOT_EVERY = 50  # steps between copies of the last good state
@@ -182,13 +170,13 @@ class Training:
         """The averaged model if there is one, with what averaging invalidates recomputed; in eval mode."""
         if self.ema is None:
             return self.model.eval()
-        averaged: GenerativeModel = self.ema.module
+        averaged = cast(GenerativeModel, self.ema.module)
         with torch.no_grad():
             averaged.recalibrate(self._batches())
         return averaged.eval()
 
     def preview(self) -> Tensor | None:
-        """(16, C, H, W) in [-1, 1] on the CPU, from the same latents and labels every time; None in a hurry."""
+        """(16, C, H, W) in [-1, 1] on the CPU, the same latents and labels every time; None in a hurry."""
         model = self.best_model()
         labels = torch.arange(NUM_PREVIEWS, device=self.device) % 10 if self.spec.conditional else None
         generator = torch.Generator().manual_seed(self.seed)

@@ -7,7 +7,6 @@ card's: safetensors loads a flipped byte without a word.
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +38,16 @@ def shipped(name: str) -> bool:
 def atomic_write(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new one and nothing between."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # A fixed name: what a crash leaves behind, the next write takes over.
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        os.replace(partial, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 
@@ -58,7 +57,6 @@ def pack(state: dict[str, Tensor], card: dict[str, Any]) -> tuple[bytes, dict[st
     content = save_safetensors(tensors)
     return content, card | {
         "sha256": hashlib.sha256(content).hexdigest(),
-        "num_parameters": sum(value.numel() for value in tensors.values()),
         "shapes": {key: list(value.shape) for key, value in tensors.items()},
     }
 

@@ -71,7 +71,7 @@ def test_controls_are_valid(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_config_survives_json(name):
     spec = registry.spec(name)
-    plain = json.loads(json.dumps(spec.config_dict()))
+    plain = json.loads(json.dumps(dataclasses.asdict(spec.config)))
     assert restored(spec.config, plain) == spec.config
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(spec.config, next(iter(plain)), None)

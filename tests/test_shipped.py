@@ -40,7 +40,7 @@ def test_the_card_is_complete_and_is_of_this_recipe(name):
     ]
     assert card["name"] == name and card["dataset"] == spec.dataset
     assert card["recipe"] == as_json(dataclasses.asdict(spec.recipe)) and card["config"] == as_json(
-        spec.config_dict()
+        dataclasses.asdict(spec.config)
     )
     assert card["num_steps"] > 0 and card["training_minutes"] > 0
     assert re.fullmatch(r"[0-9.]+\S*", card["libraries"]["torch"])

@@ -71,7 +71,11 @@ def final(film: Film, racer: Racer, spec: ModelSpec, request: dict[str, Any]) ->
         stopped = both("sample.stopped", step=last.step, num_steps=last.num_steps)
         chip = f'<span class="pg-chip pg-stopped">{stopped}</span>'
     facts = both(
-        "sample.facts", n=request["n"], seed=request["seed"], nfe=f"{last.nfe:,}", milliseconds=number(racer.milliseconds)
+        "sample.facts",
+        n=request["n"],
+        seed=request["seed"],
+        nfe=f"{last.nfe:,}",
+        milliseconds=number(racer.milliseconds),
     )
     pixels = [frame for _, frame in film.frames]
     scrub = _scrub([step for step, _ in film.frames]) if len(pixels) > 1 else ""

@@ -65,9 +65,9 @@ def _card(lane: Lane, num: int) -> str:
         f'<div class="pg-picture">{picture}<div class="pg-notes">{notes}</div></div>'
         f'<div class="pg-bar" role="progressbar" aria-label="{bar}" aria-valuemin="0" aria-valuemax="100" '
         f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
-        f'<dl><div><dt>{both("compare.evaluations")}</dt><dd>{DASH if lane.nfe is None else f"{lane.nfe:,}"}</dd></div>'
-        f'<div><dt>{both("compare.per_image")}</dt><dd>{number(lane.milliseconds)}</dd></div>'
-        f'<div><dt>{both("compare.state")}</dt><dd>{_state(lane)}</dd></div></dl></article>'
+        f"<dl><div><dt>{both('compare.evaluations')}</dt><dd>{DASH if lane.nfe is None else f'{lane.nfe:,}'}</dd></div>"
+        f"<div><dt>{both('compare.per_image')}</dt><dd>{number(lane.milliseconds)}</dd></div>"
+        f"<div><dt>{both('compare.state')}</dt><dd>{_state(lane)}</dd></div></dl></article>"
     )
 
 
@@ -88,7 +88,9 @@ def number(value: float | None) -> str:
 
 AXES = (
     svg.Axis(words("compare.quality_axis"), 100.0, 1.0, True, ((1.0, "1×"), (10.0, "10×"))),
-    svg.Axis(words("compare.speed_axis"), 1.0, 1e4, True, ((10.0, "10/s"), (100.0, "100/s"), (1e3, "1000/s"))),
+    svg.Axis(
+        words("compare.speed_axis"), 1.0, 1e4, True, ((10.0, "10/s"), (100.0, "100/s"), (1e3, "1000/s"))
+    ),
     svg.Axis(words("compare.coverage_axis"), 0.0, 1.0, False, ((0.5, "50%"), (1.0, "100%"))),
 )
 
@@ -100,7 +102,9 @@ def summary(lanes: Sequence[Lane], num: int) -> str:
         f'<th scope="col">{both(f"compare.{key}")}<small>{both(f"compare.column_{key}")}</small></th>'
         for key in ("quality", "coverage", "speed")
     )
-    last = f'<th scope="col">{both("compare.of_run", n=num)}<small>{both("compare.column_judged")}</small></th>'
+    last = (
+        f'<th scope="col">{both("compare.of_run", n=num)}<small>{both("compare.column_judged")}</small></th>'
+    )
     rows = "".join(_row(lane) for lane in lanes)
     return (
         f'<section class="pg-summary"><figure>{svg.trilemma_svg(AXES, marks)}'
@@ -114,7 +118,11 @@ def summary(lanes: Sequence[Lane], num: int) -> str:
 def _values(lane: Lane) -> tuple[float | None, float | None, float | None]:
     """Times the floor, images per second, share covered."""
     speed = 1000 / lane.milliseconds if lane.state == "done" and lane.milliseconds else None
-    return lane.metrics.get("fid", {}).get("times_floor"), speed, lane.metrics.get("coverage", {}).get("value")
+    return (
+        lane.metrics.get("fid", {}).get("times_floor"),
+        speed,
+        lane.metrics.get("coverage", {}).get("value"),
+    )
 
 
 def _row(lane: Lane) -> str:

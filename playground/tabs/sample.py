@@ -49,12 +49,27 @@ def build() -> None:
                 label=common.word("sample.restore"), file_types=[".png"], type="binary", height=150
             )
             said = common.html("", elem_id="pg-restored")
-    delimiters = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
-    about = gr.Markdown(about_text(registry.spec(first)), latex_delimiters=delimiters, elem_classes="pg-about")
+    delimiters = [
+        {"left": "$$", "right": "$$", "display": True},
+        {"left": "$", "right": "$", "display": False},
+    ]
+    about = gr.Markdown(
+        about_text(registry.spec(first)), latex_delimiters=delimiters, elem_classes="pg-about"
+    )
 
     inputs = [name, seed, label, count, *(knob.component for knob in knobs)]
     shown = [about, label, *groups.values()]
-    connect(knobs, list(groups), run=run, inputs=inputs, panel=panel, name=name, shown=shown, upload=upload, said=said)
+    connect(
+        knobs,
+        list(groups),
+        run=run,
+        inputs=inputs,
+        panel=panel,
+        name=name,
+        shown=shown,
+        upload=upload,
+        said=said,
+    )
     stop.click(stop_sample, queue=False, **common.PRIVATE)
     common.on_show(refresh, None, name)
     common.api(sample, "sample")
@@ -90,7 +105,8 @@ def connect(
     def restore(content: Any) -> list[Any]:
         request = read_upload(content)
         values = [
-            request["controls"][k.control.key] if k.model == request["spec"].name else gr.skip() for k in knobs
+            request["controls"][k.control.key] if k.model == request["spec"].name else gr.skip()
+            for k in knobs
         ]
         sentence = both("sample.restored", model=request["spec"].title, seed=request["seed"])
         label = "any" if request["label"] is None else str(request["label"])
@@ -115,7 +131,9 @@ def build_controls(first: str) -> tuple[dict[str, gr.Group], list[Knob]]:
         spec = registry.spec(name)
         with gr.Group(visible=name == first) as groups[name]:
             if not spec.controls:
-                common.html(f'<p class="pg-keys">{both("sample.no_controls")}</p>', )
+                common.html(
+                    f'<p class="pg-keys">{both("sample.no_controls")}</p>',
+                )
             knobs += [Knob(name, control, component_for(control)) for control in spec.controls]
     return groups, knobs
 
