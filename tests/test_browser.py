@@ -75,7 +75,7 @@ def test_compare_races_without_jumping_and_repeats(open_page):
     page.wait_for_selector("#pg-race .pg-chip.pg-running")
     first = race_of(page)
     assert len(first) >= 2 and all(src.startswith("data:image/png") for src in first)
-    assert height(page) == before and len(page.evaluate("[...window.heights]")) == 1
+    assert height(page) == pytest.approx(before, abs=1) and len(page.evaluate("[...window.heights]")) == 1
     moments = page.evaluate("window.updates")
     rate = len(moments) / max((moments[-1] - moments[0]) / 1000, 1)
     assert rate <= 10, f"{rate:.1f} updates a second"
@@ -110,7 +110,7 @@ def test_sample_draws_scrubs_downloads_and_restores(open_page, tmp_path):
     before = height(page, "#pg-film")
     page.keyboard.press("Control+Enter")
     panel.locator(".pg-chip.pg-done").wait_for(timeout=60_000)
-    assert height(page, "#pg-film") == before
+    assert height(page, "#pg-film") == pytest.approx(before, abs=1)
 
     requests = []
     page.on("request", lambda request: requests.append(request.url))
@@ -126,9 +126,7 @@ def test_sample_draws_scrubs_downloads_and_restores(open_page, tmp_path):
         panel.get_by_role("link", name="PNG").click()
     download.value.save_as(tmp_path / "again.png")
     seed.fill("1")
-    page.locator("input[type=file]").locator("visible=true").or_(page.locator("input[type=file]")).first.set_input_files(
-        tmp_path / "again.png"
-    )
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "again.png")
     page.locator("#pg-restored").get_by_text("seed 77").wait_for()
     assert seed.input_value() == "77" and page.get_by_label("Steps").first.input_value() == "12"
 

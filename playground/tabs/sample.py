@@ -115,7 +115,7 @@ def connect(
 
     run.click(draw, inputs, panel, concurrency_limit=None, trigger_mode="multiple", **common.RAW)
     name.change(choose, name, shown, queue=False, **common.RAW)
-    upload.upload(restore, upload, [said, *inputs], queue=False, **common.PRIVATE)
+    upload.upload(restore, upload, [said, *inputs], concurrency_limit=None, **common.PRIVATE)
 
 
 def start_name() -> str:
