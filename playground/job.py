@@ -144,6 +144,17 @@ class Job:
         )  # fmt: skip
 
 
+def surplus(jobs: list[Job], newest: Job, per_session: int, num_bytes: int) -> list[Job]:
+    """The jobs that are over for which a session or the memory has no room, those asked for longest ago."""
+    over = sorted((job for job in jobs if job.over and job is not newest), key=lambda job: job.seen)
+    mine = [job for job in over if set(job.sessions) & set(newest.sessions)]
+    gone = mine[: max(0, len(mine) + 1 - per_session)]
+    kept = [job for job in over if job not in gone]
+    while kept and sum(job.num_bytes for job in (*kept, newest)) > num_bytes:
+        gone.append(kept.pop(0))
+    return gone
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says so, on whichever device."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

@@ -20,7 +20,7 @@ import torch
 
 from playground import data, device, pretrain
 from playground.data import DataUnavailable
-from playground.job import Job, JobView, Request, out_of_memory, reason
+from playground.job import Job, JobView, Request, out_of_memory, reason, surplus
 from playground.spec import GenerativeModel
 from playground.training import Training, TrainingDiverged, train
 from playground.validation import InvalidInput, Term
@@ -216,8 +216,10 @@ class Worker:
                 self._line.remove(job)
                 self._line.append(job)
                 job.used = 0.0
-        if job.over:
-            _free()
+        if job.over:  # give memory back, the device's included
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def _open(self, job: Job) -> None:
         request, where = job.request, self.device
@@ -264,18 +266,8 @@ class Worker:
             job.model, job.card, job.message = model, card, message
             job.state, job.stopping = state, False
             job.version += 1
-            self._make_room(job)
-
-    def _make_room(self, newest: Job) -> None:
-        """Forget what a session or the memory has no room for, the jobs asked for longest ago first."""
-        over = sorted((j for j in self._jobs.values() if j.over and j is not newest), key=lambda j: j.seen)
-        mine = [job for job in over if set(job.sessions) & set(newest.sessions)]
-        gone = mine[: max(0, len(mine) + 1 - MAX_FINISHED)]
-        kept = [job for job in over if job not in gone]
-        while kept and sum(job.num_bytes for job in (*kept, newest)) > MAX_BYTES:
-            gone.append(kept.pop(0))
-        for job in gone:
-            del self._jobs[job.id]
+            for old in surplus(list(self._jobs.values()), job, MAX_FINISHED, MAX_BYTES):
+                del self._jobs[old.id]
 
     def _expire(self, now: float) -> None:
         """Pause what nobody watches and forget what nobody asks for."""
@@ -305,10 +297,3 @@ def worker() -> Worker:
 def trained(session: str) -> dict[str, GenerativeModel]:
     """The models a session has trained, by name: in eval mode, not to be changed."""
     return worker().trained(session)
-
-
-def _free() -> None:
-    """Give memory back, the device's included."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -25,7 +25,7 @@ from playground.weights import WeightsError, atomic_write
 NUM_PREVIEWS = 16
 # of progress, when recording
 _MOMENTS = (0.0, 0.01, 0.03, 0.07, 0.13, 0.21, 0.31, 0.43, 0.56, 0.7, 0.85, 1.0)
-_LIVE_SHARE = 0.08  # of the time may go into live previews
+_LIVE_SHARE = 0.05  # of the time may go into live previews
 _RECALIBRATION_BATCHES = 32
 _SNAPSHOT_EVERY = 50  # steps between copies of the last good state
 
@@ -241,7 +241,7 @@ def train(training: Training, *, preview: str | None = None) -> Iterator[TrainEv
 
     Args:
         training: the run, fresh or resumed; it advances as events are asked for.
-        preview: ``live`` for samples as often as 8% of the time allows, ``moments`` for a dozen in all (the
+        preview: ``live`` for samples as often as 5% of the time allows, ``moments`` for a dozen in all (the
             ones a replay shows), None for none.
 
     Raises:

@@ -74,9 +74,16 @@ def free_port() -> int:
 def serving(folder, log):
     """The app in a process of its own; gives its address once it answers."""
     port = free_port()
-    env = os.environ | {"PLAYGROUND_PRETRAINED": str(folder), "PLAYGROUND_DEVICE": "cpu", "HF_HUB_OFFLINE": "1"}
+    env = os.environ | {
+        "PLAYGROUND_PRETRAINED": str(folder),
+        "PLAYGROUND_DEVICE": "cpu",
+        "HF_HUB_OFFLINE": "1",
+    }
     command = [sys.executable, "app.py", "--port", str(port)]
-    with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as process:
+    with (
+        log.open("w") as out,
+        subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as process,
+    ):
         try:
             url = f"http://127.0.0.1:{port}"
             deadline = time.monotonic() + 120

@@ -98,7 +98,12 @@ def test_only_named_endpoints_are_exposed(page):
 
 def test_every_component_has_a_name(page):
     for block in page.blocks.values():
-        if isinstance(block, gr.Number | gr.Slider | gr.Dropdown | gr.Radio | gr.Checkbox | gr.File | gr.Textbox) and block.visible:
+        if (
+            isinstance(
+                block, gr.Number | gr.Slider | gr.Dropdown | gr.Radio | gr.Checkbox | gr.File | gr.Textbox
+            )
+            and block.visible
+        ):
             assert block.label, block
 
 
@@ -118,7 +123,12 @@ HOSTILE = [
 
 def is_sentence(error) -> bool:
     text = error.message
-    return 10 < len(text) < 400 and "Traceback" not in text and "\n" not in text and "wrong on the server" not in text
+    return (
+        10 < len(text) < 400
+        and "Traceback" not in text
+        and "\n" not in text
+        and "wrong on the server" not in text
+    )
 
 
 def refused(call):
@@ -163,10 +173,14 @@ def test_hostile_values_are_refused_by_private_handlers(value, untrained):
         sample.read_upload(value)
     conditional = next(name for name in NAMES if registry.spec(name).controls)
     for control in registry.spec(conditional).controls:
-        answered_or_refused(lambda c=control: common.guarded(sample.prepare)(conditional, 0, "any", 1, {c.key: value}))
+        answered_or_refused(
+            lambda c=control: common.guarded(sample.prepare)(conditional, 0, "any", 1, {c.key: value})
+        )
 
 
-@pytest.mark.parametrize("names", [[], NAMES[:1], [NAMES[0]] * 2, [*NAMES, *NAMES][:7], ["mine:nothing", NAMES[0]], NAMES[0]])
+@pytest.mark.parametrize(
+    "names", [[], NAMES[:1], [NAMES[0]] * 2, [*NAMES, *NAMES][:7], ["mine:nothing", NAMES[0]], NAMES[0]]
+)
 def test_two_to_six_different_models(names, untrained):
     refused(lambda: list(compare.run_race(names, 0, "any", 1, asked())))
 
@@ -196,7 +210,9 @@ def pictures(html):
 
 
 def last_race(names, seed=3, num=2, label="any"):
-    moments = [cards for cards, _ in compare.run_race(names, seed, label, num, asked()) if isinstance(cards, str)]
+    moments = [
+        cards for cards, _ in compare.run_race(names, seed, label, num, asked()) if isinstance(cards, str)
+    ]
     return moments
 
 
@@ -204,7 +220,9 @@ def test_race_ends_done_with_speeds_and_same_seed_same_pictures(untrained):
     updates = list(compare.run_race(QUICK, 3, "any", 2, asked()))
     cards = [cards for cards, _ in updates if isinstance(cards, str)]
     summaries = [below for _, below in updates if isinstance(below, str)]
-    assert "pg-chip pg-running" in cards[0] and "pg-chip pg-done" in cards[-1] and len(pictures(cards[-1])) == 2
+    assert (
+        "pg-chip pg-running" in cards[0] and "pg-chip pg-done" in cards[-1] and len(pictures(cards[-1])) == 2
+    )
     assert summaries[-1].count("<tr>") == 3 and "4.0×" in summaries[-1] and "10,000" in summaries[-1]
     assert pictures(cards[-1]) == pictures(last_race(QUICK)[-1])
     assert pictures(cards[-1]) != pictures(last_race(QUICK, seed=4)[-1])
@@ -378,7 +396,11 @@ def test_throttle_lets_a_bounded_number_through():
 
 def drawn(name, **changes):
     request = {"seed": 5, "label": "any", "num": 2, "controls": {}} | changes
-    return list(sample.run_sample(name, request["seed"], request["label"], request["num"], request["controls"], "test"))
+    return list(
+        sample.run_sample(
+            name, request["seed"], request["label"], request["num"], request["controls"], "test"
+        )
+    )
 
 
 def test_sample_is_restored_from_its_png(untrained):
@@ -419,7 +441,12 @@ def test_film_is_short_and_ends_with_the_end(num_steps, num):
     for step in range(1, num_steps + 1):
         kept.add(SampleStep(step, num_steps, torch.zeros(1, 1, 2, 2), step))
     steps = [step for step, _ in kept.frames]
-    assert len(steps) <= film.MAX_FRAMES and steps[0] == 1 and steps[-1] == num_steps and steps == sorted(set(steps))
+    assert (
+        len(steps) <= film.MAX_FRAMES
+        and steps[0] == 1
+        and steps[-1] == num_steps
+        and steps == sorted(set(steps))
+    )
     assert len(steps) >= min(num_steps, kept.limit) - 1
 
 

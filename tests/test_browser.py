@@ -21,7 +21,9 @@ def choose(page, box, title):
     page.get_by_role("option", name=title, exact=True).click()
 
 
-@pytest.mark.parametrize("browser_language, code", [("en-US", "en"), ("zh-CN", "zh"), ("zh-HK", "zh"), ("fr-FR", "en")])
+@pytest.mark.parametrize(
+    "browser_language, code", [("en-US", "en"), ("zh-CN", "zh"), ("zh-HK", "zh"), ("fr-FR", "en")]
+)
 def test_first_paint_is_in_the_browsers_language(open_page, browser_language, code):
     page = open_page(browser_language)
     words = table(code)
@@ -31,7 +33,9 @@ def test_first_paint_is_in_the_browsers_language(open_page, browser_language, co
     assert page.get_by_role("button", name=words["compare.run"]).is_visible()
     if code == "zh":
         shown = page.locator("body").inner_text()
-        assert not [w for w in ("Race", "Seed", "Pictures", "Quality", "ready") if re.search(rf"\b{w}\b", shown)]
+        assert not [
+            w for w in ("Race", "Seed", "Pictures", "Quality", "ready") if re.search(rf"\b{w}\b", shown)
+        ]
 
 
 def test_language_is_switched_in_place_and_remembered(open_page):

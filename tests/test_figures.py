@@ -32,7 +32,9 @@ def test_grid_places_every_picture():
     assert len(set(pixels[5:, 5:].ravel().tolist())) == 1  # the empty place
 
 
-@pytest.mark.parametrize("num, shape", [(1, (1, 1)), (2, (1, 2)), (5, (2, 3)), (16, (4, 4)), (17, (4, 5)), (64, (8, 8))])
+@pytest.mark.parametrize(
+    "num, shape", [(1, (1, 1)), (2, (1, 2)), (5, (2, 3)), (16, (4, 4)), (17, (4, 5)), (64, (8, 8))]
+)
 def test_grid_is_as_square_as_it_can_be(num, shape):
     image = figures.grid(torch.zeros(num, 3, 2, 2), gap=0)
     assert (image.height // 2, image.width // 2) == shape and image.mode == "RGB"
@@ -96,7 +98,9 @@ def test_files_without_a_request_are_refused(content):
 
 def test_data_uri_is_the_file():
     image = Image.new("L", (3, 3), 9)
-    with Image.open(io.BytesIO(__import__("base64").b64decode(figures.png_data_uri(image).split(",")[1]))) as again:
+    with Image.open(
+        io.BytesIO(__import__("base64").b64decode(figures.png_data_uri(image).split(",")[1]))
+    ) as again:
         assert list(again.getdata()) == [9] * 9
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from playground import data, job, jobs
+from playground import data, jobs
 from playground.data import DataUnavailable, Images
 from playground.job import Request
 from playground.nn import adam, randn, update
@@ -55,8 +55,7 @@ class Tiny(GenerativeModel, Samples):
         yield SampleStep(1, 1, self.net(randn((num, 4), generator)).view(num, 1, 2, 2), 1)
 
 
-WORDS = Words("One.", "一。")
-ABOUT = About(WORDS, "x", WORDS, WORDS)
+ABOUT = About(Words("One.", "一。"), "x", Words("One.", "一。"), Words("One.", "一。"))
 RECIPE = Recipe(num_steps=100_000, batch_size=96, ema=0.9)
 
 
@@ -85,8 +84,7 @@ def worker(monkeypatch):
             until(made, job_id, "stopped", "failed", "done")
 
 
-def until(worker, job_id, *states, seconds=10.0, steps=0):
-    """The first view in one of the states with at least so many steps."""
+def until(worker, job_id, *states, seconds=30.0, steps=0):  # the first view with at least so many steps
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         view = worker.view(job_id)
@@ -295,18 +293,8 @@ def test_a_job_that_is_over_stays_over(worker):
             again(job_id)
 
 
-def test_closing_ends_the_thread_after_the_update_under_way():
+def test_closing_ends_the_thread():
     made = jobs.Worker(torch.device("cpu"))
-    job_id = made.submit("a", request(seconds=0.02))
-    until(made, job_id, "running", steps=2)
+    until(made, made.submit("a", request(seconds=0.02)), "running", steps=2)
     made.close()
     assert not made._thread.is_alive()
-
-
-def test_the_film_is_bounded_and_keeps_first_and_last():
-    film = job.Film()
-    for step in range(1, 1001):
-        film.add(step, torch.zeros(1, 1, 2, 2))
-    steps = [step for step, _ in film.moments()]
-    assert len(steps) <= job.MAX_MOMENTS + 1 and steps[0] == 1 and steps[-1] == 1000
-    assert steps == sorted(set(steps))

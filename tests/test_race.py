@@ -39,7 +39,10 @@ def run(racers):
 
 
 def test_the_smallest_clock_goes_next():
-    racers = [race.enter("quick", Paced(8, 0.002), 2, None, 0), race.enter("slow", Paced(2, 0.02), 2, None, 0)]
+    racers = [
+        race.enter("quick", Paced(8, 0.002), 2, None, 0),
+        race.enter("slow", Paced(2, 0.02), 2, None, 0),
+    ]
     order = run(racers)
     assert order[:2] == ["quick", "slow"]
     assert order[2:9] == ["quick"] * 7  # until its clock shows as much as the slow one's, or it is done
@@ -68,7 +71,9 @@ def test_everyone_gets_the_same_request():
     run(racers)
     assert torch.allclose(racers[0].last.x, racers[1].last.x / 3)
     (labels, controls), (none, _) = first.seen[0], second.seen[0]
-    assert labels.tolist() == [7, 7, 7] and labels.dtype == torch.int64 and controls == {"k": 1} and none is None
+    assert (
+        labels.tolist() == [7, 7, 7] and labels.dtype == torch.int64 and controls == {"k": 1} and none is None
+    )
 
 
 def test_a_rehearsal_does_not_change_the_pictures_or_the_clock():

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from tiny import RECIPE, SPEC
 
-from playground import data, jobs, locale, registry, replay, training, weights
+from playground import data, job, jobs, locale, registry, replay, training, weights
 from playground.data import Images
 from playground.job import FINAL, JobView, Request
 from playground.tabs import common, train, train_panel, train_request
@@ -67,10 +67,6 @@ async def collect(job_id, request, until=lambda updates: False):
     return updates
 
 
-def is_skip(value):
-    return value == gr.skip()
-
-
 def test_a_request_keeps_the_recipe_but_for_what_was_asked():
     got = train_request.check("tiny", "fashion_mnist", 7, 20, None, None, 4)
     assert got.dataset == "fashion_mnist" and got.seed == 7 and got.minutes is None
@@ -110,7 +106,7 @@ def test_no_handler_breaks_on_a_hostile_job_or_model(value):
     with pytest.raises(gr.Error):
         list(common.guarded(train.train)(value, request=asked("hostile")))
     assert len(train.chosen(value)) == 3
-    assert [all(map(is_skip, u)) for u in asyncio.run(collect(value, asked("hostile")))] == [True]
+    assert [all(v == gr.skip() for v in u) for u in asyncio.run(collect(value, asked("hostile")))] == [True]
 
 
 def test_start_watch_and_the_end():
@@ -201,7 +197,7 @@ def test_updates_are_few_and_light():
     rate = len(updates) / (time.monotonic() - start)
     assert rate <= common.UPDATES_PER_SECOND + 1
     assert max(len(live) for live, *_ in updates) < 30_000
-    assert sum(not is_skip(film) for _, film, *_ in updates) <= 3
+    assert sum(film != gr.skip() for _, film, *_ in updates) <= 3
 
 
 def test_the_files_are_the_model():
@@ -290,3 +286,12 @@ def test_the_place_in_line_is_shown_and_the_panel_keeps_its_parts():
 ])  # fmt: skip
 def test_clock(seconds, text):
     assert train_panel.clock(seconds) == text
+
+
+def test_the_film_is_bounded_and_keeps_first_and_last():
+    film = job.Film()
+    for step in range(1, 1001):
+        film.add(step, torch.zeros(1, 1, 2, 2))
+    steps = [step for step, _ in film.moments()]
+    assert len(steps) <= job.MAX_MOMENTS + 1 and steps[0] == 1 and steps[-1] == 1000
+    assert steps == sorted(set(steps))

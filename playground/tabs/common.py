@@ -64,7 +64,9 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def said(error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> gr.Error:
         given = signature.bind_partial(*args, **kwargs).arguments.get("request")
-        return gr.Error(sentence(error, language(given)), print_exception=False, duration=8)
+        code = language(given)
+        title = locale.text("common.error", code)
+        return gr.Error(sentence(error, code), title=title, print_exception=False, duration=8)
 
     if inspect.isasyncgenfunction(function):
 

@@ -96,21 +96,19 @@ def connect(
         yield from run_sample(name, seed, label, num, controls, common.session(request))
 
     @common.guarded
-    def choose(name: Any) -> list[Any]:
+    def choose(name: Any, request: gr.Request) -> list[Any]:
         spec = common.look_up(name, "Samples")
         label = gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)
         return [about_text(spec), label, *(gr.update(visible=spec.name == other) for other in names)]
 
     @common.guarded
-    def restore(content: Any) -> list[Any]:
-        request = read_upload(content)
-        values = [
-            request["controls"][k.control.key] if k.model == request["spec"].name else gr.skip()
-            for k in knobs
-        ]
-        sentence = both("sample.restored", model=request["spec"].title, seed=request["seed"])
-        label = "any" if request["label"] is None else str(request["label"])
-        head = [request["spec"].name, request["seed"], label, request["n"]]
+    def restore(content: Any, request: gr.Request) -> list[Any]:
+        found = read_upload(content)
+        own = found["spec"].name
+        values = [found["controls"][k.control.key] if k.model == own else gr.skip() for k in knobs]
+        sentence = both("sample.restored", model=found["spec"].title, seed=found["seed"])
+        label = "any" if found["label"] is None else str(found["label"])
+        head = [own, found["seed"], label, found["n"]]
         return [f'<p class="pg-keys" role="status">{sentence}</p>', *head, *values]
 
     run.click(draw, inputs, panel, concurrency_limit=None, trigger_mode="multiple", **common.RAW)

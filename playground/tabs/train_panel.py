@@ -16,7 +16,8 @@ from playground.tabs.train_request import data_title
 from playground.validation import Term
 
 DASH = "–"
-_SIZE = {"width": 460, "height": 250}
+_POINTS = 150  # of a curve on the page: more cannot be told apart
+_WIDTH, _HEIGHT = 460, 250  # small, so that the words stay legible on a telephone
 
 _PAGE = Path(__file__).parent / "page"
 STYLE = (_PAGE / "train.css").read_text(encoding="utf-8")
@@ -56,8 +57,9 @@ def film(moments: Sequence[tuple[int, Tensor]], about: str, curves: str = "", pl
 
 def curves(losses: Mapping[str, Sequence[Sequence[float]]], last_step: float | None) -> str:
     """Loss curves by name."""
-    points = {name: [(step, value) for step, value in curve] for name, curve in losses.items()}
-    return svg.curves_svg(points, last_step=last_step, **_SIZE)
+    pairs = {name: [(step, value) for step, value in curve] for name, curve in losses.items()}
+    points = {name: svg.decimate(curve, _POINTS) for name, curve in pairs.items()}
+    return svg.curves_svg(points, width=_WIDTH, height=_HEIGHT, last_step=last_step)
 
 
 def shot(moments: Sequence[tuple[int, Tensor]]) -> str:
