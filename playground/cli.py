@@ -231,16 +231,20 @@ def evaluate(
     num: Annotated[int, typer.Option(help="Pictures to draw, and test images to score.")] = 10_000,
     as_json: Json = False,
     write: Annotated[bool, typer.Option("--write", help="Put the numbers on the cards.")] = False,
+    only: Annotated[
+        str | None, typer.Option(help="One part: speed, samples, likelihood, iwae or accuracy.")
+    ] = None,
 ) -> None:
     """Compute the numbers on the cards again."""
     from playground import evaluation
 
     chosen = [validation.model(name).name for name in names or []] or registry.names()
     validation.count(num, evaluation.MIN_NUM, evaluation.MAX_NUM)
+    parts = evaluation.PARTS if only is None else (validation.choice(only, "part", evaluation.PARTS),)
     found: dict[str, evaluation.Metrics] = {}
     for name in chosen if names else filter(registry.shipped, chosen):
         with Progress(name) as progress:
-            for event in evaluation.evaluate_steps(name, num):
+            for event in evaluation.evaluate_steps(name, num, only=parts):
                 progress.update(event.done / max(event.total, 1), f"{name}, {event.what}", event.eta)
         found[name] = event.metrics or {}
         if write:

@@ -29,6 +29,7 @@ __all__ = ["EvalEvent", "evaluate", "evaluate_steps", "quick", "write_card"]
 MIN_NUM, MAX_NUM = 16, 10_000
 MAX_NEIGHBOURS = 5_000  # samples a side for those four
 IWAE_SAMPLES = 500
+PARTS = ("speed", "samples", "likelihood", "iwae", "accuracy")
 SEED = 0
 
 _BATCH = 250
@@ -71,7 +72,12 @@ class _Clock:
 
 
 def evaluate_steps(
-    name: str, num: int = MAX_NUM, *, model: GenerativeModel | None = None, num_iwae: int | None = None
+    name: str,
+    num: int = MAX_NUM,
+    *,
+    model: GenerativeModel | None = None,
+    num_iwae: int | None = None,
+    only: tuple[str, ...] = PARTS,
 ) -> Iterator[EvalEvent]:
     """Everything that can be measured of a model, on `num` samples and `num` test images.
 
@@ -80,6 +86,7 @@ def evaluate_steps(
         num: 16 to 10,000; all samples come from one pass with the controls at their defaults.
         model: other weights than the shipped ones, such as those of a run that has just ended.
         num_iwae: test images for the importance-weighted bound, 500 latents each; `num` by default.
+        only: the parts to compute, of those that the model has.
 
     Yields:
         Events; the last carries the metrics.
@@ -93,16 +100,16 @@ def evaluate_steps(
     spec = registry.spec(name)
     model = registry.load(name) if model is None else model
     result: Metrics = {}
-    if isinstance(model, Samples):
+    if "speed" in only and isinstance(model, Samples):
         result |= yield from _speed(spec, model)
-        if spec.dataset == judge.spec().dataset:
-            result |= yield from _samples(spec, model, num)
-    if isinstance(model, HasLikelihood):
+    if "samples" in only and isinstance(model, Samples) and spec.dataset == judge.spec().dataset:
+        result |= yield from _samples(spec, model, num)
+    if "likelihood" in only and isinstance(model, HasLikelihood):
         result |= yield from _likelihood(spec, model, num)
         result |= _round_trip(spec, model)
-    if hasattr(model, "iwae"):
+    if "iwae" in only and hasattr(model, "iwae"):
         result |= yield from _iwae(spec, model, min(num, num_iwae or num))
-    if isinstance(model, Classifies):
+    if "accuracy" in only and isinstance(model, Classifies):
         result |= yield from _accuracy(spec, model, num)
     yield EvalEvent("done", num, num, 0.0, result)
 

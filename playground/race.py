@@ -1,8 +1,8 @@
 """A race between models: each draws the same request, and the one that has computed least goes next.
 
 Every model has its own clock, which runs only while that model computes, so one that is slow does not slow
-the others' clocks down. The first step of each is rehearsed before the clocks start: what a library sets up once
-(kernels chosen, memory laid out) is not the model's time.
+the others' clocks down. The first step of each is rehearsed before the clocks start: what a library sets up
+once (kernels chosen, memory laid out) is not the model's time.
 """
 
 import contextlib

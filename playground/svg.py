@@ -1,4 +1,4 @@
-"""Figures drawn as inline SVG: they follow the page's colours and language and cost a few kilobytes an update."""
+"""Figures as inline SVG: they follow the page's colours and language and cost a few kilobytes an update."""
 
 import html
 import math
@@ -15,7 +15,7 @@ Curve = Sequence[tuple[float, float]]
 
 
 def decimate(curve: Curve, limit: int = MAX_POINTS) -> list[tuple[float, float]]:
-    """At most `limit` points: the means of equal stretches, the very last point kept; non-finite ones are left out."""
+    """At most `limit` points: means of equal stretches and the very last one; non-finite ones are left out."""
     finite = [(float(x), float(y)) for x, y in curve if math.isfinite(x) and math.isfinite(y)]
     if len(finite) <= limit:
         return finite
@@ -115,7 +115,8 @@ def _curve(
     last = f" {short(curve[-1][1])}" if curve else ""
     legend = (
         f'<rect x="{x:.0f}" y="9" width="12" height="4" rx="2" fill="{colour}"/>'
-        f'<text class="pg-legend" x="{x + 18:.0f}" y="16">{html.escape(name)}<tspan class="pg-value">{last}</tspan></text>'
+        f'<text class="pg-legend" x="{x + 18:.0f}" y="16">{html.escape(name)}'
+        f'<tspan class="pg-value">{last}</tspan></text>'
     )
     if not points:
         return legend
@@ -189,7 +190,8 @@ def _axis(axis: Axis, start: tuple[float, float], end: tuple[float, float], angl
         marks += f'<circle class="pg-notch" cx="{px:.1f}" cy="{py:.1f}" r="2"/>'
     return (
         f'<path class="pg-axis" d="M{start[0]:.1f} {start[1]:.1f}L{end[0]:.1f} {end[1]:.1f}"/>{marks}'
-        f'<text class="pg-axis-name" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{spans(axis.label, "tspan")}</text>'
+        f'<text class="pg-axis-name" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">'
+        f"{spans(axis.label, 'tspan')}</text>"
     )
 
 

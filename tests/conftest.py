@@ -1,4 +1,4 @@
-"""What several test files share: untrained weights in a folder of their own, the running app and a browser."""
+"""What several test files share: untrained weights in a folder of their own, the app and a browser."""
 
 import contextlib
 import os
@@ -33,11 +33,13 @@ def save_untrained(folder, without=()):
             if name in without:
                 continue
             spec = registry.spec(name)
+            metrics = {
+                "fid": {"value": 8.0, "num": 10_000, "times_floor": 4.0},
+                "coverage": {"value": 0.5, "num": 5_000},
+            }
             card = {
-                "name": name, "title": spec.title, "family": spec.family, "summary": "Untrained.", "licence": "none",
-                "source": "a test", "metrics": {
-                    "fid": {"value": 8.0, "num": 10_000, "times_floor": 4.0}, "coverage": {"value": 0.5, "num": 5_000},
-                },
+                "name": name, "title": spec.title, "family": spec.family, "summary": "Untrained.",
+                "licence": "none", "source": "a test", "metrics": metrics,
             }  # fmt: skip
             weights.save(name, registry.build(name).state_dict(), card)
     finally:
@@ -130,7 +132,7 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium, app_url):
-    """A function that opens the app in a fresh profile; at the end no page may have had an error of its script."""
+    """A function that opens the app in a fresh profile; no page may end with an error of its script."""
     contexts, errors = [], []
 
     def open_one(language="en-US", width=1280, height=900, tab=None, query=""):

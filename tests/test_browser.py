@@ -1,4 +1,4 @@
-"""The page in headless Chromium: first paint, languages, Compare, Sample, keys, stopping, restoring, small screens."""
+"""The page in headless Chromium: languages, Compare, Sample, keys, stopping, restoring, small screens."""
 
 import re
 
@@ -65,8 +65,8 @@ def height(page, selector="#pg-race"):
 COUNT = """selector => {
     window.updates = []; window.heights = new Set();
     const target = document.querySelector(selector);
-    new MutationObserver(() => { window.updates.push(performance.now()); window.heights.add(target.offsetHeight); })
-        .observe(target, { childList: true, subtree: true, characterData: true });
+    const note = () => { window.updates.push(performance.now()); window.heights.add(target.offsetHeight); };
+    new MutationObserver(note).observe(target, { childList: true, subtree: true, characterData: true });
 }"""
 
 

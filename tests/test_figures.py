@@ -157,7 +157,8 @@ def test_axes_place_better_farther_out():
 
 def test_trilemma_draws_what_is_known_and_says_it_in_words():
     marks = [
-        svg.Mark("VAE", 0, (20.0, 1000.0, 0.5)), svg.Mark("<DCGAN>", 1, (None, 500.0, None)), svg.Mark("None", 2, (None,) * 3),
+        svg.Mark("VAE", 0, (20.0, 1000.0, 0.5)), svg.Mark("<DCGAN>", 1, (None, 500.0, None)),
+        svg.Mark("None", 2, (None,) * 3),
     ]  # fmt: skip
     root = drawn(svg.trilemma_svg((QUALITY, SPEED, COVERAGE), marks))
     groups = [g for g in root.iter("g") if g.get("class") == "pg-mark"]

@@ -1,7 +1,7 @@
-"""The interface's words. One JSON file per tab or area and language: ``locale/en/train.json``, ``locale/zh/train.json``.
+"""The interface's words: one JSON file per tab or area and language, such as ``locale/en/train.json``.
 
-Every file maps flat dotted keys, which start with the file's name, to sentences with ``{placeholders}``. A test
-holds that the languages have the same keys and the same placeholders.
+Every file maps flat dotted keys, which start with the file's name, to sentences with ``{placeholders}``.
+A test holds that the languages have the same keys and the same placeholders.
 """
 
 import html

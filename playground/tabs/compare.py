@@ -198,8 +198,9 @@ def compare(
         request: filled in by the server.
 
     Returns:
-        {"request": ..., "models": [{"name", "title", "done", "png" (data URI), "nfe", "milliseconds_per_image",
-        "metrics" (of the card), "run" (of these pictures)}, ...]}. The metrics compare only with each other.
+        {"request": ..., "models": [...]}, each model with its name, title, done, png (a data URI), nfe,
+        milliseconds_per_image, metrics (of its card) and run (of these pictures). The metrics compare only
+        with each other.
     """
     wanted = validation.label(label)
     seed, n = validation.seed(seed), validation.count(n, 1, MAX_NUM)

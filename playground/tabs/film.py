@@ -1,4 +1,4 @@
-"""The Sample tab's panel: the picture as it forms, then a film that is scrubbed in the browser, and downloads."""
+"""The Sample tab's panel: the pictures as they form, then a film scrubbed in the browser, and downloads."""
 
 import html
 from typing import Any
@@ -89,7 +89,8 @@ def _screen(frames: list[np.ndarray], spec: ModelSpec) -> str:
     sheet, first, num = figures.png_data_uri(figures.sprite(images)), images[0], len(images)
     label = html.escape(f"{spec.title}: {len(frames[0])} × {spec.dataset}", quote=True)
     return (
-        f'<div class="pg-screen" role="img" aria-label="{label}" style="aspect-ratio:{first.width}/{first.height};'
+        f'<div class="pg-screen" role="img" aria-label="{label}" '
+        f'style="aspect-ratio:{first.width}/{first.height};'
         f"background-size:100% {100 * num}%;--last:{max(num - 1, 1)};background-image:url({sheet});"
         f'background-position:0 calc(var(--frame,{num - 1}) * 100% / var(--last))"></div>'
     )

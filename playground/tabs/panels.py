@@ -59,13 +59,15 @@ def _card(lane: Lane, num: int) -> str:
     picture = f'<img src="{lane.picture}" alt="{alt}">' if lane.picture else ""
     notes = "".join(f"<p>{note}</p>" for note in lane.notes)
     bar = html.escape(" · ".join(words("compare.progress", model=lane.title)), quote=True)
+    evaluations = DASH if lane.nfe is None else f"{lane.nfe:,}"
     return (
         f'<article class="pg-card pg-{lane.state}" style="--c:var(--pg-{lane.colour % svg.NUM_COLOURS})">'
-        f'<header><h3>{html.escape(lane.title)}</h3><span class="pg-dim">{spec.family} · {spec.year}</span></header>'
+        f"<header><h3>{html.escape(lane.title)}</h3>"
+        f'<span class="pg-dim">{spec.family} · {spec.year}</span></header>'
         f'<div class="pg-picture">{picture}<div class="pg-notes">{notes}</div></div>'
         f'<div class="pg-bar" role="progressbar" aria-label="{bar}" aria-valuemin="0" aria-valuemax="100" '
         f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
-        f"<dl><div><dt>{both('compare.evaluations')}</dt><dd>{DASH if lane.nfe is None else f'{lane.nfe:,}'}</dd></div>"
+        f"<dl><div><dt>{both('compare.evaluations')}</dt><dd>{evaluations}</dd></div>"
         f"<div><dt>{both('compare.per_image')}</dt><dd>{number(lane.milliseconds)}</dd></div>"
         f"<div><dt>{both('compare.state')}</dt><dd>{_state(lane)}</dd></div></dl></article>"
     )

@@ -1,4 +1,4 @@
-"""Fairness between sessions: how many runs one may hold, whose turn it is to compute, and how a run is stopped."""
+"""Fairness between sessions: how many runs one may hold, whose turn it is, and how a run is stopped."""
 
 import threading
 import time
@@ -91,8 +91,8 @@ class Runs:
     def open(self, session: str, kind: str, *, newest: bool = False) -> Iterator[Run]:
         """A run for as long as the block lasts.
 
-        With `newest` it takes the place of the session's runs of the same kind: they stop and are `superseded`,
-        which means that they must not draw any more.
+        With `newest` it takes the place of the session's runs of the same kind: they stop and are
+        `superseded`, which means that they must not draw any more.
 
         Raises:
             Refused: if the session, or everyone together, already holds too many.

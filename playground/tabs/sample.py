@@ -117,7 +117,7 @@ def connect(
 
 
 def start_name() -> str:
-    """The model that is shown first: one with weights if there is any, of those the one with most controls."""
+    """The model that is shown first: of those with weights, if there are any, the one with most controls."""
     names = registry.names("Samples")
     return max(names, key=lambda name: (registry.shipped(name), len(registry.spec(name).controls)))
 
@@ -158,7 +158,8 @@ def about_text(spec: ModelSpec) -> str:
         paper = f"[{text('sample.paper', code, paper=spec.paper)}](https://arxiv.org/abs/{spec.paper})"
         first.append(f'<div lang="{code}">\n\n{getattr(about.summary, code)}\n\n</div>')
         second.append(
-            f'<div lang="{code}">\n\n**{text("sample.strengths", code)}** {getattr(about.strengths, code)}\n\n'
+            f'<div lang="{code}">\n\n'
+            f"**{text('sample.strengths', code)}** {getattr(about.strengths, code)}\n\n"
             f"**{text('sample.weaknesses', code)}** {getattr(about.weaknesses, code)}\n\n{paper}\n\n</div>"
         )
     head = f"### {spec.title} · {spec.family}, {spec.year}"

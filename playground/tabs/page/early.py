@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class EarlyHead:
-    """ASGI middleware: inserts `snippet` after the ``<head>`` of the index page; all else passes untouched."""
+    """ASGI middleware: inserts `snippet` after the index page's ``<head>``; all else passes untouched."""
 
     def __init__(self, app: ASGIApp, snippet: str) -> None:
         """Wrap `app`."""
