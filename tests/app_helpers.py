@@ -21,7 +21,9 @@ def asked(language="en", session="test", cookie=None):
 
 def is_sentence(error) -> bool:
     text = error.message
-    return 10 < len(text) < 400 and "Traceback" not in text and "\n" not in text and "on the server" not in text
+    return (
+        10 < len(text) < 400 and "Traceback" not in text and "\n" not in text and "on the server" not in text
+    )
 
 
 def refused(call):

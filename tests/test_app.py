@@ -1,24 +1,19 @@
 """The page without a browser: words, endpoints, and how hostile values are refused."""
 
-import base64
 import json
 import math
 import re
 import string
-import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
-import torch
+from app_helpers import NAMES, QUICK, asked, is_sentence, refused
 
 import app
-from playground import figures, judge, locale, registry, validation, weights
-from playground.spec import Samples, SampleStep
-from playground.tabs import common, compare, film, sample
-from playground.tabs.runs import Refused, Runs
+from playground import judge, locale, registry, validation
+from playground.tabs import common, compare, sample
 
 NAMED = {"models", "sample", "compare", "train"}
 

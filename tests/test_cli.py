@@ -98,6 +98,7 @@ def test_a_png_is_a_grid_that_remembers_its_request(capsys):
         (("evaluate", PLAIN), f"pretrain {PLAIN}"),
         (("evaluate", PLAIN, "--num", "1"), "from"),
         (("evaluate", PLAIN, "--num", "1000000"), "from"),
+        (("evaluate", PLAIN, "--only", "everything"), "speed, samples"),
         (("translate", PLAIN, "in.png", "--direction", "ab", "-o", "x.png"), PLAIN),
         (("list", "--readme", "missing.md"), "missing.md"),
     ],

@@ -82,8 +82,10 @@ def test_the_first_interrupt_waits_for_the_update_and_the_second_does_not():
 
 def test_evaluating_prints_and_writes_the_numbers(capsys, monkeypatch):
     metrics = {"fid": {"value": 1.5, "num": 20, "floor": 0.5, "times_floor": 3.0}}
+    asked = []
 
-    def steps(name, num):
+    def steps(name, num, only):
+        asked.append(only)
         yield evaluation.EvalEvent("samples", 10, num, 1.0)
         yield evaluation.EvalEvent("done", num, num, 0.0, metrics)
 
@@ -94,3 +96,5 @@ def test_evaluating_prints_and_writes_the_numbers(capsys, monkeypatch):
     assert registry.card(PLAIN)["metrics"] == {}
     status, out, err = run(capsys, "evaluate", "--num", 20, "--json", "--write")
     assert status == 0 and json.loads(out) == {PLAIN: metrics} and registry.card(PLAIN)["metrics"] == metrics
+    assert run(capsys, "evaluate", PLAIN, "--num", 20, "--only", "speed")[0] == 0
+    assert asked == [evaluation.PARTS, evaluation.PARTS, ("speed",)]

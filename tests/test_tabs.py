@@ -8,13 +8,13 @@ import time
 
 import pytest
 import torch
+from app_helpers import NAMES, QUICK, asked, last_race, pictures, refused
 
 import app
 from playground import figures, judge, registry, validation, weights
 from playground.spec import Samples, SampleStep
 from playground.tabs import common, compare, film, sample
 from playground.tabs.runs import Refused, Runs
-from tests.app_helpers import NAMES, QUICK, asked, last_race, pictures, refused
 
 
 @pytest.fixture(autouse=True)
