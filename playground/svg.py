@@ -15,7 +15,7 @@ Curve = Sequence[tuple[float, float]]
 
 
 def decimate(curve: Curve, limit: int = MAX_POINTS) -> list[tuple[float, float]]:
-    """At most `limit` points: means of equal stretches and the very last one; non-finite ones are left out."""
+    """At most `limit` points: means of equal stretches and the last one; non-finite ones are left out."""
     finite = [(float(x), float(y)) for x, y in curve if math.isfinite(x) and math.isfinite(y)]
     if len(finite) <= limit:
         return finite
@@ -87,20 +87,20 @@ def curves_svg(
     for value in ticks(low, high):
         _, y = at(0, value)
         parts.append(f'<path class="pg-grid" d="M{left} {y:.1f}H{right}"/>')
-        parts.append(
-            f'<text class="pg-tick" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{short(value)}</text>'
-        )
+        parts.append(_tick(left - 6, y + 4, "end", value))
     for value in ticks(0, end, 5):
         x, _ = at(value, low)
-        parts.append(
-            f'<text class="pg-tick" x="{x:.1f}" y="{height - 6}" text-anchor="middle">{short(value)}</text>'
-        )
+        parts.append(_tick(x, height - 6, "middle", value))
     parts.append(f'<path class="pg-axis" d="M{left} {top}V{bottom}H{right}"/>')
     entry = float(left)
     for index, (name, curve) in enumerate(curves.items()):
         parts.append(_curve(index, name, [at(x, y) for x, y in curve], curve, entry))
         entry += 34 + 7.2 * (len(name) + 6)  # room for any value, so that the legend stays still
     return "".join(parts) + "</svg>"
+
+
+def _tick(x: float, y: float, anchor: str, value: float) -> str:
+    return f'<text class="pg-tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{short(value)}</text>'
 
 
 def _curve(

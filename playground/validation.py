@@ -178,7 +178,7 @@ def label(value: Any, spec: ModelSpec | None = None, num_classes: int = 10) -> i
 
 
 def control(value: Any, item: Control) -> float | int | str | bool:
-    """One knob of a sampler; its step is the grain of the slider and no limit: values in between are taken."""
+    """One knob of a sampler; its step is the grain of the slider, no limit: values in between are taken."""
     if item.kind == "choice":
         return choice(value, item.label, item.choices)
     if item.kind == "bool":

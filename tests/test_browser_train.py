@@ -1,4 +1,4 @@
-"""The Train tab in headless Chromium: start, pause, step, stop, reload while training, replay, both languages."""
+"""The Train tab in headless Chromium: start, pause, step, stop, reload, replay, both languages."""
 
 import json
 import re
@@ -41,7 +41,6 @@ def width_fits(page):
 @pytest.mark.parametrize(("language", "code"), [("en-US", "en"), ("zh-CN", "zh")])
 def test_train_to_the_end_and_scrub(open_page, language, code, tmp_path):
     page, words = open_page(language, tab=TRAIN), table(code)
-    page.evaluate("sessionStorage.clear()")
     fill(page, words, steps=12, batch_size=8)
     before = page.locator(PANEL).bounding_box()["height"]
     page.keyboard.press("Control+Enter")

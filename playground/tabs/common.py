@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.context import Context
 
 from playground import data, jobs, locale, registry, validation, weights
-from playground.spec import GenerativeModel, ModelSpec, Words
+from playground.spec import ModelSpec, Words
 from playground.tabs.runs import Refused, Runs
 from playground.validation import InvalidInput
 
@@ -64,9 +64,7 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def said(error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> gr.Error:
         given = signature.bind_partial(*args, **kwargs).arguments.get("request")
-        code = language(given)
-        title = locale.text("common.error", code)
-        return gr.Error(sentence(error, code), title=title, print_exception=False, duration=8)
+        return refusal(error, language(given))
 
     if inspect.isasyncgenfunction(function):
 
@@ -99,6 +97,12 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             raise said(error, args, kwargs) from error
 
     return call
+
+
+def refusal(error: Exception, code: str) -> gr.Error:
+    """An error as the page shows it."""
+    title = locale.text("common.error", code)
+    return gr.Error(sentence(error, code), title=title, print_exception=False, duration=8)
 
 
 def sentence(error: Exception, code: str) -> str:
@@ -178,8 +182,8 @@ def look_up_all(names: Any, capability: str, minimum: int, maximum: int) -> list
     return found
 
 
-def obtain(name: str, owner: str) -> GenerativeModel:
-    """The model behind a checked name: the session's own, or the shared one with shipped weights.
+def obtain(name: str, owner: str) -> Any:
+    """The model behind a name that `look_up` checked: the session's own, or the shared one, as shipped.
 
     Raises:
         InvalidInput: if it has no weights, or the session's own is gone.
@@ -233,13 +237,14 @@ def seed_number() -> gr.Number:
     )
 
 
-def label_choice() -> gr.Radio:
+def label_choice(interactive: bool = True) -> gr.Radio:
     """The class to draw; the style sheet says "any" in Chinese."""
     return gr.Radio(
         ["any", *map(str, range(10))],
         value="any",
         label=word("common.label"),
         elem_classes="pg-label",
+        interactive=interactive,
         min_width=240,
         scale=2,
     )

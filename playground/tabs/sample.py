@@ -17,6 +17,10 @@ ORDER = 10
 TITLE = "sample.title"
 MAX_NUM = 64
 KIND = "sample"
+DELIMITERS: list[dict[str, str | bool]] = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "$", "right": "$", "display": False},
+]
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ def build() -> None:
     with gr.Row(elem_classes="pg-sample"):
         with gr.Column(scale=2, min_width=320):
             name = gr.Dropdown(common.offered("Samples"), value=first, label=common.word("common.model"))
-            label = common.label_choice()
+            label = common.label_choice(registry.spec(first).conditional)
             with gr.Row():
                 seed = common.seed_number()
                 count = gr.Slider(1, MAX_NUM, 16, step=1, label=common.word("common.count"), min_width=180)
@@ -49,43 +53,19 @@ def build() -> None:
                 label=common.word("sample.restore"), file_types=[".png"], type="binary", height=150
             )
             said = common.html("", elem_id="pg-restored")
-    delimiters = [
-        {"left": "$$", "right": "$$", "display": True},
-        {"left": "$", "right": "$", "display": False},
-    ]
     about = gr.Markdown(
-        about_text(registry.spec(first)), latex_delimiters=delimiters, elem_classes="pg-about"
+        about_text(registry.spec(first)), latex_delimiters=DELIMITERS, elem_classes="pg-about"
     )
-
     inputs = [name, seed, label, count, *(knob.component for knob in knobs)]
-    shown = [about, label, *groups.values()]
-    connect(
-        knobs,
-        list(groups),
-        run=run,
-        inputs=inputs,
-        panel=panel,
-        name=name,
-        shown=shown,
-        upload=upload,
-        said=said,
-    )
+    parts = {"run": run, "panel": panel, "name": name, "upload": upload, "said": said}
+    connect(knobs, list(groups), inputs, [about, label, *groups.values()], parts)
     stop.click(stop_sample, queue=False, **common.PRIVATE)
     common.on_show(refresh, None, name)
     common.api(sample, "sample")
 
 
 def connect(
-    knobs: list[Knob],
-    names: list[str],
-    *,
-    run: gr.Button,
-    inputs: list[Any],
-    panel: gr.HTML,
-    name: gr.Dropdown,
-    shown: list[Any],
-    upload: gr.File,
-    said: gr.HTML,
+    knobs: list[Knob], names: list[str], inputs: list[Any], shown: list[Any], parts: dict[str, Any]
 ) -> None:
     """Register the handlers that need to know which component is which model's control."""
 
@@ -111,8 +91,11 @@ def connect(
         head = [own, found["seed"], label, found["n"]]
         return [f'<p class="pg-keys" role="status">{sentence}</p>', *head, *values]
 
-    run.click(draw, inputs, panel, concurrency_limit=None, trigger_mode="multiple", **common.RAW)
-    name.change(choose, name, shown, queue=False, **common.RAW)
+    parts["run"].click(
+        draw, inputs, parts["panel"], concurrency_limit=None, trigger_mode="multiple", **common.RAW
+    )
+    parts["name"].change(choose, parts["name"], shown, queue=False, **common.RAW)
+    said, upload = parts["said"], parts["upload"]
     upload.upload(restore, upload, [said, *inputs], concurrency_limit=None, **common.PRIVATE)
 
 

@@ -21,6 +21,7 @@ from playground.validation import InvalidInput
 
 ORDER = 20
 TITLE = "train.title"
+_STAY_SECONDS = jobs.KEEP / 6
 _FILM_SECONDS = 3.0  # between two films while a training runs
 _REMEMBER = "(id) => { sessionStorage.setItem('playground-job', id || ''); }"
 _RECALL = "() => [sessionStorage.getItem('playground-job') || '']"
@@ -129,8 +130,7 @@ def train(
 ) -> Iterator[dict[str, Any]]:
     """Train a model from nothing for a few steps and stream what happens.
 
-    The trained model can then be used by the same client as "mine:NAME" with the other endpoints. Stopping to
-    listen stops the training.
+    The same client can then use the model as "mine:NAME" elsewhere. Who stops listening stops the training.
 
     Args:
         model: name of a model, as /models lists it.
@@ -173,6 +173,11 @@ def replayed(model: Any, request: gr.Request) -> str:
     )  # fmt: skip
     last = max(curve[-1][0] for curve in recorded["losses"].values())
     return train_panel.film(frames, about, train_panel.curves(recorded["losses"], last), play=True)
+
+
+def stay(request: gr.Request) -> None:
+    """The page is still open: what it has trained is not forgotten."""
+    jobs.trained(common.session(request))
 
 
 def chosen(model: Any) -> tuple[Any, ...]:
@@ -219,6 +224,7 @@ def build() -> None:
         lambda job_id: job_id, [job], [job], js=_RECALL, queue=False, **common.PRIVATE
     )
     recalled.then(watch, concurrency_limit=None, **seen)
+    gr.Timer(_STAY_SECONDS).tick(stay, queue=False, **common.PRIVATE)
     common.api(train, "train")
 
 

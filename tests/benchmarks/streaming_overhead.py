@@ -120,7 +120,7 @@ def page(request: Request) -> Iterator[str]:
         box.fill(request.spec.title)
         tab_.get_by_role("option", name=request.spec.title, exact=True).click()
         for label, value in (("Steps", request.recipe.num_steps), ("Batch size", request.recipe.batch_size)):
-            tab_.get_by_label(label).locator("visible=true").fill(str(value))
+            tab_.get_by_label(label, exact=True).locator("visible=true").fill(str(value))
         tab_.keyboard.press("Control+Enter")
         tab_.wait_for_selector("#train-live .run.running .shot img", timeout=120_000)
         yield tab_.evaluate("sessionStorage.getItem('playground-job')")
