@@ -17,9 +17,10 @@ from playground.tabs import common, page  # noqa: E402
 def build() -> gr.Blocks:
     """The whole page: a header and one tab for every module of `playground.tabs`."""
     with gr.Blocks(title="Generative playground", analytics_enabled=False) as blocks:
-        common.html(page.header(), elem_id="pg-header")
+        modules = tabs.modules()
+        common.html(page.header([module.TITLE for module in modules]), elem_id="pg-header")
         with gr.Tabs(elem_id="pg-tabs"):
-            for module in tabs.modules():
+            for module in modules:
                 with gr.Tab(common.word(module.TITLE), id=module.__name__.rpartition(".")[2]):
                     module.build()
         blocks.unload(common.leave)

@@ -76,7 +76,6 @@ def evaluate_steps(
     num: int = MAX_NUM,
     *,
     model: GenerativeModel | None = None,
-    num_iwae: int | None = None,
     only: tuple[str, ...] = PARTS,
 ) -> Iterator[EvalEvent]:
     """Everything that can be measured of a model, on `num` samples and `num` test images.
@@ -85,8 +84,7 @@ def evaluate_steps(
         name: of the model.
         num: 16 to 10,000; all samples come from one pass with the controls at their defaults.
         model: other weights than the shipped ones, such as those of a run that has just ended.
-        num_iwae: test images for the importance-weighted bound, 500 latents each; `num` by default.
-        only: the parts to compute, of those that the model has.
+        only: the parts to compute.
 
     Yields:
         Events; the last carries the metrics.
@@ -108,7 +106,7 @@ def evaluate_steps(
         result |= yield from _likelihood(spec, model, num)
         result |= _round_trip(spec, model)
     if "iwae" in only and hasattr(model, "iwae"):
-        result |= yield from _iwae(spec, model, min(num, num_iwae or num))
+        result |= yield from _iwae(spec, model, num)
     if "accuracy" in only and isinstance(model, Classifies):
         result |= yield from _accuracy(spec, model, num)
     yield EvalEvent("done", num, num, 0.0, result)

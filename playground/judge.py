@@ -125,15 +125,18 @@ def quick(images: Tensor, labels: Tensor | None = None, levels: int = 256) -> Me
     asked = None if labels is None else labels.cpu()
     peers = _peers(real, real_labels, asked, min(num, _MAX_PEERS))
     if len(peers) > 2 * K:
-        realistic = found[: len(peers)][near[: len(peers)]]
-        held = (torch.cdist(peers, realistic) <= metrics.radii(peers, K)[:, None]).any(1)
-        covered = held.double().mean().item()
-        ideal = round(metrics.ideal_coverage(len(peers), K), 4)
-        result["coverage"] = entry(covered, len(peers), num_real=len(peers), k=K, ideal=ideal)
+        result["coverage"] = _quick_coverage(peers, found[: len(peers)][near[: len(peers)]])
     result |= class_entries(logits, None if asked is None else len(asked.unique()))
     if asked is not None:
         result["label_accuracy"] = entry((logits.argmax(1) == asked).double().mean().item(), num)
     return result
+
+
+def _quick_coverage(peers: Tensor, realistic: Tensor) -> dict[str, Any]:
+    """The share of real pictures (M, F) with one of the realistic samples (R, F) within reach."""
+    held = (torch.cdist(peers, realistic) <= metrics.radii(peers, K)[:, None]).any(1)
+    ideal = round(metrics.ideal_coverage(len(peers), K), 4)
+    return entry(held.double().mean().item(), len(peers), num_real=len(peers), k=K, ideal=ideal)
 
 
 def class_entries(logits: Tensor, of: int | None = None) -> Metrics:

@@ -18,6 +18,7 @@ FLOORS = {
     "spec": 0,
     "device": 0,
     "paths": 0,
+    "seeding": 0,
     "locale": 0,
     "nn": 1,
     "data": 1,

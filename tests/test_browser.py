@@ -44,6 +44,10 @@ def test_language_is_switched_in_place_and_remembered(open_page):
     page.get_by_role("button", name="中文").click()
     page.get_by_role("button", name=table("zh")["compare.run"]).wait_for()
     assert page.get_by_label(table("zh")["common.seed"]).input_value() == "41"  # nothing was loaded anew
+    page.get_by_role("tab", name=table("zh")["sample.title"]).wait_for()
+    assert page.get_by_role("tab").all_inner_texts() == [
+        table("zh")[f"{t}.title"] for t in ("compare", "sample", "train")
+    ]
     assert table("zh")["compare.summary"] in page.locator("#pg-below").inner_text()
     page.get_by_label(table("zh")["common.seed"]).fill("-3")
     page.keyboard.press("Control+Enter")
@@ -66,7 +70,7 @@ COUNT = """selector => {
     window.updates = []; window.heights = new Set();
     const target = document.querySelector(selector);
     const note = () => { window.updates.push(performance.now()); window.heights.add(target.offsetHeight); };
-    new MutationObserver(note).observe(target, { childList: true, subtree: true, characterData: true });
+    new MutationObserver(note).observe(target, { childList: true, subtree: true, characterData: true, attributes: true });
 }"""
 
 

@@ -288,12 +288,8 @@ def test_quick_on_few_pictures_and_one_label(pretrained):
     same = evaluation.quick(threes[:1].repeat(16, 1, 1, 1), torch.full((16,), 3))
     assert same["coverage"]["value"] < found["coverage"]["value"]  # sixteen times one picture covers little
     assert "coverage" not in evaluation.quick(threes[:1])
-    assert (
-        evaluation.quick(data.binarise(threes, torch.Generator().manual_seed(0)), levels=2)["precision"][
-            "num"
-        ]
-        == 16
-    )
+    binary = data.binarise(threes, torch.Generator().manual_seed(0))
+    assert evaluation.quick(binary, levels=2)["precision"]["num"] == 16
 
 
 def test_pictures_that_are_not_finite_are_refused(pretrained):

@@ -12,6 +12,7 @@ from playground import figures, judge, race, registry, validation, weights
 from playground.locale import both
 from playground.tabs import common, panels
 from playground.tabs.panels import Lane
+from playground.tabs.runs import Run
 
 ORDER = 0
 TITLE = "compare.title"
@@ -112,7 +113,9 @@ def run_race(names: Any, seed: Any, label: Any, num: Any, request: gr.Request) -
     session, throttle = common.session(request), common.Throttle()
     with common.RUNS.open(session, KIND, newest=True) as run:
         yield panels.race(lanes, "running", seed, label, num), panels.summary(lanes, num)
-        racers = line_up(names, lanes, run, session, seed, label, num)
+        racers: dict[int, race.Racer] = {}
+        for _ in line_up(names, lanes, racers, run, session, seed, label, num):
+            yield panels.race(lanes, "running", seed, label, num), gr.skip()
         while not run.stopped and (racer := race.next_up(list(racers.values()))):
             with run.turn():
                 racer.advance()
@@ -134,13 +137,21 @@ def run_race(names: Any, seed: Any, label: Any, num: Any, request: gr.Request) -
 
 
 def line_up(
-    names: list[str], lanes: list[Lane], run: Any, session: str, seed: int, label: int | None, num: int
-) -> dict[int, race.Racer]:
-    """Load, rehearse and start every model that has weights; by the index of its lane."""
-    racers = {}
+    names: list[str],
+    lanes: list[Lane],
+    racers: dict[int, race.Racer],
+    run: Run,
+    session: str,
+    seed: int,
+    label: int | None,
+    num: int,
+) -> Iterator[None]:
+    """Load and rehearse every model that has weights, one after the other, into `racers` by their lane."""
     for index, (name, lane) in enumerate(zip(names, lanes, strict=True)):
         if lane.state == "absent" or run.stopped:
             continue
+        lane.state = "loading"
+        yield
         controls = lane.spec.defaults()
         try:
             with run.turn():
@@ -152,8 +163,7 @@ def line_up(
             continue
         given = label if lane.spec.conditional else None
         racers[index] = race.enter(name, model, num, given, seed, controls)
-        lane.state = "running"
-    return racers
+        lane.state = "waiting"
 
 
 def show(lanes: list[Lane], racers: dict[int, race.Racer], ending: str = "running") -> None:
@@ -163,7 +173,7 @@ def show(lanes: list[Lane], racers: dict[int, race.Racer], ending: str = "runnin
         if lane.state == "done":
             continue
         if racer.last is None:
-            lane.state = ending
+            lane.state = "waiting" if ending == "running" else ending
             continue
         lane.picture = figures.png_data_uri(figures.grid(racer.last.x))
         lane.share, lane.nfe, lane.milliseconds, lane.left = (
@@ -208,7 +218,9 @@ def compare(
     for name in names:
         common.obtain(name, session)
     with common.RUNS.open(session, KIND) as run:
-        racers = line_up(names, lanes, run, session, seed, wanted, n)
+        racers: dict[int, race.Racer] = {}
+        for _ in line_up(names, lanes, racers, run, session, seed, wanted, n):
+            continue
         while not run.stopped and (racer := race.next_up(list(racers.values()))):
             with run.turn():
                 racer.advance()

@@ -25,7 +25,7 @@ class Lane:
         nfe: network evaluations so far.
         milliseconds: per picture so far.
         left: seconds to go.
-        state: ``ready``, ``running``, ``done``, ``stopped`` or ``absent``.
+        state: ``ready``, ``loading``, ``waiting``, ``running``, ``done``, ``stopped`` or ``absent``.
         notes: small print under the title.
         metrics: of its card.
         run: of this very run.

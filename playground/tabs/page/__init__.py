@@ -1,5 +1,8 @@
 """How the page looks: header, theme, style sheet and the script that knows the language."""
 
+import html
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ _SANS = [
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
 
-def header() -> str:
+def header(titles: Sequence[str]) -> str:
     """The name, what the page answers, and the switches of language and theme."""
     names = {"en": ("English", "en-GB"), "zh": ("中文", "zh-CN")}
     buttons = "".join(
@@ -31,8 +34,10 @@ def header() -> str:
         f"onclick=\"playground.language('{code}')\">{name}</button>"
         for code, (name, tag) in names.items()
     )
+    tabs = json.dumps([{code: locale.text(key, code) for code in names} for key in titles])
     return (
-        f'<header class="pg-header"><div><h1>{locale.both("common.name")}</h1>'
+        f'<header class="pg-header" data-tab-titles="{html.escape(tabs)}"><div>'
+        f"<h1>{locale.both('common.name')}</h1>"
         f"<p>{locale.both('common.question')}</p></div>"
         f'<div class="pg-switches"><div role="group" aria-label="Language 语言">{buttons}</div>'
         '<button type="button" onclick="playground.theme()" aria-label="Light or dark 浅色或深色">'

@@ -19,6 +19,16 @@
       button.setAttribute("aria-pressed", String(button.dataset.languageButton === current)));
   };
 
+  // gradio translates the name of a tab once, when it is made.
+  const renameTabs = () => {
+    const titles = JSON.parse(document.querySelector("[data-tab-titles]").dataset.tabTitles);
+    const walker = document.createTreeWalker(document.querySelector("#pg-tabs > .tab-wrapper"), NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const title = titles.find((one) => Object.values(one).includes(walker.currentNode.data.trim()));
+      if (title) walker.currentNode.data = title[current];
+    }
+  };
+
   const language = async (code) => {
     if (!(code in LANGUAGES)) return;
     current = code;
@@ -28,6 +38,7 @@
       const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
       const core = await import(loaded.find((name) => /\/assets\/core-[^/]+\.js/.test(name)));
       core.changeLocale(LANGUAGES[code]);
+      renameTabs();
     } catch {
       location.reload();
     }
