@@ -10,17 +10,16 @@ os.environ.setdefault("GRADIO_TEMP_DIR", os.path.join(tempfile.gettempdir(), "ge
 
 import gradio as gr  # noqa: E402  (reads the variables above when it is imported)
 
-from playground import tabs  # noqa: E402
+from playground import device, tabs  # noqa: E402
 from playground.tabs import common, page  # noqa: E402
 
 
 def build() -> gr.Blocks:
     """The whole page: a header and one tab for every module of `playground.tabs`."""
     with gr.Blocks(title="Generative playground", analytics_enabled=False) as blocks:
-        modules = tabs.modules()
-        common.html(page.header([module.TITLE for module in modules]), elem_id="pg-header")
+        common.html(page.header([module.TITLE for module in tabs.modules()]), elem_id="pg-header")
         with gr.Tabs(elem_id="pg-tabs"):
-            for module in modules:
+            for module in tabs.modules():
                 with gr.Tab(common.word(module.TITLE), id=module.__name__.rpartition(".")[2]):
                     module.build()
         blocks.unload(common.leave)
@@ -29,9 +28,7 @@ def build() -> gr.Blocks:
 
 def launch(arguments: argparse.Namespace, **options: object) -> tuple:
     """Serve the page; returns what `gr.Blocks.launch` returns."""
-    blocks = build().queue(
-        api_open=False, status_update_rate=2, max_size=None, default_concurrency_limit=None
-    )
+    blocks = build().queue(api_open=False, status_update_rate=2, default_concurrency_limit=None)
     return blocks.launch(
         server_name=arguments.host,
         server_port=arguments.port,
@@ -39,7 +36,6 @@ def launch(arguments: argparse.Namespace, **options: object) -> tuple:
         max_file_size="8mb",
         max_threads=80,
         ssr_mode=False,
-        mcp_server=False,
         footer_links=["api"],
         i18n=common.I18N,
         **page.look(),
@@ -51,9 +47,13 @@ def main() -> None:
     """Read the command line and serve until interrupted."""
     parser = argparse.ArgumentParser(description="Compare families of generative models in the browser.")
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
+    parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--share", action="store_true", help="make a public link through gradio's servers")
-    launch(parser.parse_args())
+    try:
+        device.pick()
+        launch(parser.parse_args())
+    except (OSError, OverflowError, ValueError) as error:  # a port in use, a device that is not there
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -85,6 +85,7 @@ def card(training: Training) -> dict[str, Any]:
         "seed": training.seed,
         "num_steps": training.step,
         "num_images": training.step * training.recipe.batch_size,
+        "minutes": training.budgets,
         "training_minutes": round(training.elapsed / 60, 1),
         "device": _device_name(training.device),
         "num_threads": torch.get_num_threads(),

@@ -114,6 +114,7 @@ class Training:
         self.images, self.labels = images.images.to(self.device), images.labels.to(self.device)
         self.dataset = images.name
         self.step, self.elapsed = 0, 0.0
+        self.budgets = [minutes]  # what the run was given, in minutes, in turn; None for the recipe's steps
         self.hurry = False  # set by another thread that does not want to wait for samples
         self._order: tuple[int, Tensor] | None = None
         self._good: dict[str, Tensor] | None = None
@@ -193,7 +194,8 @@ class Training:
         buffer = BytesIO()
         state = {
             "spec": self.spec.name, "dataset": self.dataset, "recipe": asdict(self.recipe), "seed": self.seed,
-            "step": self.step, "elapsed": self.elapsed, "model": self.model.state_dict(),
+            "step": self.step, "elapsed": self.elapsed, "budgets": self.budgets,
+            "model": self.model.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "generator": self.generator.get_state(), "extra": extra or {},
@@ -225,6 +227,7 @@ class Training:
             optimizer.load_state_dict(state["optimizers"][name])
         self.generator.set_state(state["generator"].cpu())
         self.step, self.elapsed = state["step"], state["elapsed"]
+        self.budgets = state["budgets"] + [m for m in self.budgets if m != state["budgets"][-1]]
         return state["extra"]
 
     def _copy(self) -> dict[str, Tensor]:

@@ -68,9 +68,9 @@ def height(page, selector="#pg-race"):
 
 COUNT = """selector => {
     window.updates = []; window.heights = new Set();
-    const target = document.querySelector(selector);
+    const target = document.querySelector(selector).querySelector(".pg-cards").parentElement;
     const note = () => { window.updates.push(performance.now()); window.heights.add(target.offsetHeight); };
-    new MutationObserver(note).observe(target, { childList: true, subtree: true, characterData: true, attributes: true });
+    new MutationObserver(note).observe(target, { attributes: true, childList: true, subtree: true });
 }"""
 
 
