@@ -108,8 +108,6 @@ def _png(spec: ModelSpec, images: np.ndarray, request: dict[str, Any]) -> bytes:
     from playground import figures
 
     picture = figures.grid(images)
-    if spec.conditional and request["label"] is None:  # in the tab the model would choose: other pictures
-        return figures.png(picture)
     versions = {"playground": __version__, "torch": torch.__version__}
     whole = {"weights_sha256": registry.card(spec.name)["sha256"], "versions": versions}
     return figures.png_with_request(picture, request | whole)

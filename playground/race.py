@@ -16,6 +16,8 @@ from torch import Tensor
 
 from playground.spec import Samples, SampleStep
 
+NUM_CLASSES = 10  # of digits, articles of clothing
+
 
 @dataclass
 class Racer:
@@ -71,16 +73,24 @@ class Racer:
 def enter(
     name: str, model: Samples, num: int, label: int | None, seed: int, controls: dict[str, Any] | None = None
 ) -> Racer:
-    """A racer at the start line. `label` is for models that take one, None otherwise."""
+    """A racer at the start line. `label` is for models that take one; None asks for every class in turn."""
     return Racer(name, start(model, num, label, seed, controls or {}), num)
 
 
 def start(
     model: Samples, num: int, label: int | None, seed: int, controls: dict[str, Any]
 ) -> Iterator[SampleStep]:
-    """A model's iterator for a request: its own generator, seeded alike for everyone."""
-    labels = None if label is None else torch.full((num,), label, dtype=torch.int64)
+    """A model's iterator for a request: its own generator, seeded alike for everyone.
+
+    Models that take no label overlook it.
+    """
+    labels = labels_of(num, label)
     return model.sample(num, labels=labels, generator=torch.Generator().manual_seed(seed), **controls)
+
+
+def labels_of(num: int, label: int | None) -> Tensor:
+    """(num,) int64: the label that was asked for, otherwise every class in turn."""
+    return torch.arange(num) % NUM_CLASSES if label is None else torch.full((num,), label)
 
 
 def rehearse(model: Samples, num: int, controls: dict[str, Any] | None = None) -> None:

@@ -70,10 +70,9 @@ def test_everyone_gets_the_same_request():
     racers = [race.enter("a", first, 3, 7, 5, {"k": 1}), race.enter("b", second, 3, None, 5)]
     run(racers)
     assert torch.allclose(racers[0].last.x, racers[1].last.x / 3)
-    (labels, controls), (none, _) = first.seen[0], second.seen[0]
-    assert (
-        labels.tolist() == [7, 7, 7] and labels.dtype == torch.int64 and controls == {"k": 1} and none is None
-    )
+    (labels, controls), (in_turn, _) = first.seen[0], second.seen[0]
+    assert labels.tolist() == [7, 7, 7] and labels.dtype == torch.int64 and controls == {"k": 1}
+    assert in_turn.tolist() == [0, 1, 2]
 
 
 def test_a_rehearsal_does_not_change_the_pictures_or_the_clock():

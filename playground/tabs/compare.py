@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-import torch
-from torch import Tensor
 
 from playground import figures, judge, race, registry, validation, weights
 from playground.locale import both
@@ -123,6 +121,7 @@ def run_race(names: Any, seed: Any, label: Any, num: Any, request: gr.Request) -
                 show(lanes, racers)
                 yield panels.race(lanes, "running", seed, label, num), gr.skip()
         if run.superseded:
+            yield gr.skip(), gr.skip()  # gradio sends what came last once more when a generator ends
             return
         state = "stopped" if run.stopped else "done"
         show(lanes, racers, state)
@@ -132,8 +131,7 @@ def run_race(names: Any, seed: Any, label: Any, num: Any, request: gr.Request) -
             if not run.stopped:
                 with run.turn():
                     lanes[index].run = judged(lanes[index], racer, label)
-        if not run.superseded:
-            yield gr.skip(), panels.summary(lanes, num)
+        yield gr.skip(), gr.skip() if run.superseded else panels.summary(lanes, num)
 
 
 def line_up(
@@ -186,9 +184,7 @@ def judged(lane: Lane, racer: race.Racer, label: int | None) -> dict[str, dict[s
     """What the classifier says about the pictures of this very run; nothing if it cannot."""
     if not racer.done or racer.last is None or lane.spec.dataset != judge.spec().dataset:
         return {}
-    labels: Tensor | None = None
-    if label is not None and lane.spec.conditional:
-        labels = torch.full((racer.num,), label)
+    labels = race.labels_of(racer.num, label) if lane.spec.conditional else None
     try:
         return judge.quick(racer.last.x, labels, lane.spec.levels)
     except (weights.WeightsError, ValueError):
@@ -203,7 +199,7 @@ def compare(
     Args:
         names: names of models, as `/models` lists them.
         seed: 0 to 4294967295; the same seed draws the same pictures.
-        label: "any" or a class, 0 to 9; models that take no class ignore it.
+        label: "any" (every class in turn) or one, 0 to 9; models that take no class ignore it.
         n: pictures each, 1 to 64.
         request: filled in by the server.
 

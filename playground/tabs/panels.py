@@ -89,7 +89,7 @@ def number(value: float | None) -> str:
 
 
 AXES = (
-    svg.Axis(words("compare.quality_axis"), 200.0, 1.0, True, ((1.0, "1×"), (10.0, "10×"), (100.0, "100×"))),
+    svg.Axis(words("compare.quality_axis"), 1000.0, 1.0, True, ((1.0, "1×"), (10.0, "10×"), (100.0, "100×"))),
     svg.Axis(
         words("compare.speed_axis"), 1.0, 1e4, True, ((10.0, "10/s"), (100.0, "100/s"), (1e3, "1000/s"))
     ),

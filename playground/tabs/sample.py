@@ -188,6 +188,7 @@ def run_sample(name: Any, seed: Any, label: Any, num: Any, controls: Any, sessio
                 yield film.live(racer.last, spec, racer.share, racer.left)
         race.close(racer.steps)
     if run.superseded:
+        yield gr.skip()  # gradio sends what came last once more when a generator ends
         return
     request = request_of(name, spec, seed, label, num, controls)
     yield film.final(frames, racer, spec, request)
@@ -235,7 +236,7 @@ def sample(
     Args:
         name: of a model, as `/models` lists them.
         seed: 0 to 4294967295; the same seed draws the same pictures.
-        label: "any", or a class, 0 to 9, for a model that takes one.
+        label: "any" (every class in turn), or one, 0 to 9, for a model that takes it.
         n: how many, 1 to 64.
         controls: values of the model's own controls, as `/models` lists them; defaults for the rest.
         request: filled in by the server.
