@@ -117,7 +117,11 @@ def _labels(spec: ModelSpec, num: int, wanted: int | None, num_classes: int) -> 
     """(num,) int64: the class asked for, all classes in turn, or -1 for a model that takes none."""
     if not spec.conditional:
         return np.full(num, -1, np.int64)
-    return np.arange(num, dtype=np.int64) % num_classes if wanted is None else np.full(num, wanted, np.int64)
+    return (
+        data.in_turn(num, num_classes=num_classes).numpy()
+        if wanted is None
+        else np.full(num, wanted, np.int64)
+    )
 
 
 def _draw(

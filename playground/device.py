@@ -1,6 +1,7 @@
 """Which device the playground computes on."""
 
 import os
+import platform
 
 import torch
 
@@ -24,3 +25,10 @@ def pick() -> torch.device:
         names = ", ".join(name for name, there in available.items() if there)
         raise ValueError(f"PLAYGROUND_DEVICE={wanted!r} is not available here; choose one of: {names}.")
     return torch.device(wanted)
+
+
+def title(where: torch.device) -> str:
+    """What a person calls a device: the GPU's name, or the processor and its number of cores."""
+    if where.type == "cuda":
+        return torch.cuda.get_device_name(where)
+    return f"{where.type}, {platform.machine()}, {os.cpu_count()} cores"

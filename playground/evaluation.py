@@ -7,8 +7,6 @@ the training images. Every entry is ``{"value": ..., "num": samples behind it, .
 """
 
 import math
-import os
-import platform
 import statistics
 import time
 from collections import deque
@@ -20,6 +18,7 @@ import torch
 from torch import Tensor
 
 from playground import data, judge, metrics, registry, weights
+from playground.device import title
 from playground.judge import K, Metrics, class_entries, entry, quick
 from playground.nn import rand
 from playground.spec import Classifies, GenerativeModel, HasLatent, HasLikelihood, ModelSpec, Samples
@@ -136,7 +135,7 @@ def write_card(name: str, result: Metrics) -> None:
 
 def _labels(spec: ModelSpec, start: int, num: int, device: torch.device) -> Tensor | None:
     """Labels i mod 10 for the i-th sample of a conditional model."""
-    return torch.arange(start, start + num, device=device) % 10 if spec.conditional else None
+    return data.in_turn(num, start).to(device) if spec.conditional else None
 
 
 @torch.no_grad()
@@ -258,7 +257,7 @@ def _accuracy(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
 def _speed(spec: ModelSpec, model: GenerativeModel) -> Part:
     """Milliseconds a picture, default controls: the median of five runs, or of what fits in 20 s."""
     clock, result, device = _Clock("speed", 2 * _SPEED_RUNS), Metrics(), judge.device_of(model)
-    facts = {"device": _device_name(device), "num_threads": torch.get_num_threads()}
+    facts = {"device": title(device), "num_threads": torch.get_num_threads()}
     for part, batch in enumerate((1, 64)):
         seconds, nfe = timed(spec, model, batch)
         runs = [] if seconds < _SPEED_SECONDS / 2 else [seconds]  # the first only warms up, unless it is slow
@@ -280,9 +279,3 @@ def timed(spec: ModelSpec, model: GenerativeModel, num: int) -> tuple[float, int
     last = deque(sampler, maxlen=1).pop()
     last.x.cpu()  # waits for the device
     return time.perf_counter() - start, last.nfe
-
-
-def _device_name(where: torch.device) -> str:
-    if where.type == "cuda":
-        return torch.cuda.get_device_name(where)
-    return f"{where.type}, {platform.machine()}, {os.cpu_count()} cores"

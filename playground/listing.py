@@ -14,9 +14,9 @@ def rows() -> list[dict[str, Any]]:
     return [_row(name) for name in registry.names()]
 
 
-def _row(name: str) -> dict[str, Any]:
-    spec, shipped = registry.spec(name), registry.shipped(name)
-    card = registry.card(name) if shipped else {}
+def facts(name: str) -> dict[str, Any]:
+    """What every list says of a model."""
+    spec = registry.spec(name)
     return {
         "name": name,
         "title": spec.title,
@@ -26,10 +26,13 @@ def _row(name: str) -> dict[str, Any]:
         "dataset": spec.dataset,
         "conditional": spec.conditional,
         "capabilities": list(spec.capabilities),
-        "parameters": sum(parameter.numel() for parameter in registry.build(name).parameters()),
-        "weights": shipped,
-        "metrics": card.get("metrics", {}),
+        "metrics": registry.card(name).get("metrics", {}) if registry.shipped(name) else {},
     }
+
+
+def _row(name: str) -> dict[str, Any]:
+    num_parameters = sum(parameter.numel() for parameter in registry.build(name).parameters())
+    return facts(name) | {"parameters": num_parameters, "weights": registry.shipped(name)}
 
 
 def plain() -> str:

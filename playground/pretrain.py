@@ -2,7 +2,6 @@
 
 import datetime
 import importlib.metadata
-import os
 import platform
 import time
 from collections.abc import Iterator
@@ -87,7 +86,7 @@ def card(training: Training) -> dict[str, Any]:
         "num_images": training.step * training.recipe.batch_size,
         "minutes": training.budgets,
         "training_minutes": round(training.elapsed / 60, 1),
-        "device": _device_name(training.device),
+        "device": device.title(training.device),
         "num_threads": torch.get_num_threads(),
         "date": datetime.date.today().isoformat(),
         "libraries": {library: _version(library) for library in _LIBRARIES}
@@ -101,10 +100,3 @@ def _version(library: str) -> str:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _device_name(where: torch.device) -> str:
-    """What a person calls the device: the GPU's name, or the processor and its number of cores."""
-    if where.type == "cuda":
-        return torch.cuda.get_device_name(where)
-    return f"{where.type}, {platform.machine()}, {os.cpu_count()} cores"

@@ -14,9 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from playground import data
 from playground.spec import Samples, SampleStep
-
-NUM_CLASSES = 10  # of digits, articles of clothing
 
 
 @dataclass
@@ -90,7 +89,7 @@ def start(
 
 def labels_of(num: int, label: int | None) -> Tensor:
     """(num,) int64: the label that was asked for, otherwise every class in turn."""
-    return torch.arange(num) % NUM_CLASSES if label is None else torch.full((num,), label)
+    return data.in_turn(num) if label is None else torch.full((num,), label)
 
 
 def rehearse(model: Samples, num: int, controls: dict[str, Any] | None = None) -> None:

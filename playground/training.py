@@ -179,7 +179,7 @@ class Training:
     def preview(self) -> Tensor | None:
         """(16, C, H, W) in [-1, 1] on the CPU, the same latents and labels every time; None in a hurry."""
         model = self.best_model()
-        labels = torch.arange(NUM_PREVIEWS, device=self.device) % 10 if self.spec.conditional else None
+        labels = data.in_turn(NUM_PREVIEWS).to(self.device) if self.spec.conditional else None
         generator = torch.Generator().manual_seed(self.seed)
         with torch.no_grad():
             for moment in model.sample(NUM_PREVIEWS, labels=labels, generator=generator, **self.spec.preview):
@@ -250,7 +250,7 @@ def train(training: Training, *, preview: str | None = None) -> Iterator[TrainEv
     Raises:
         TrainingDiverged: if a loss is not finite.
     """
-    previews = training.spec.name and preview if "Samples" in training.spec.capabilities else None
+    previews = preview if "Samples" in training.spec.capabilities else None
     speed, clock = 0.0, _PreviewClock(previews, training.progress, training.step)
     while training.progress < 1 or training.step == 0:
         start = time.perf_counter()

@@ -13,7 +13,7 @@ from torch import Tensor
 from playground.data import emoji, idx, toys
 from playground.data.images import DataUnavailable, Images
 
-__all__ = ["DataUnavailable", "Images", "binarise", "load", "names", "to_float", "to_uint8"]
+__all__ = ["DataUnavailable", "Images", "binarise", "in_turn", "load", "names", "to_float", "to_uint8"]
 
 _LOADERS: dict[str, Callable[[str], Images]] = {
     "mnist": idx.load_mnist,
@@ -50,6 +50,11 @@ def load(name: str, split: str = "train") -> Images:
         if (name, split) not in _LOADED:
             _LOADED[name, split] = _LOADERS[name](split)
         return _LOADED[name, split]
+
+
+def in_turn(num: int, start: int = 0, num_classes: int = 10) -> Tensor:
+    """(num,) int64 labels for pictures of which no class was asked: picture i shows i mod num_classes."""
+    return torch.arange(start, start + num) % num_classes
 
 
 def to_float(images: Tensor) -> Tensor:

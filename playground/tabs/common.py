@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
-from playground import data, jobs, locale, registry, validation, weights
+from playground import data, jobs, listing, locale, registry, validation, weights
 from playground.spec import ModelSpec, Words
 from playground.tabs.runs import Refused, Runs
 from playground.validation import InvalidInput
@@ -200,24 +200,12 @@ def obtain(name: str, owner: str) -> Any:
 
 def describe(name: str) -> dict[str, Any]:
     """A model as the web API lists it."""
-    spec, shipped = registry.spec(name), registry.shipped(name)
-    return {
-        "name": spec.name,
-        "title": spec.title,
-        "family": spec.family,
-        "year": spec.year,
-        "paper": spec.paper,
-        "dataset": spec.dataset,
-        "conditional": spec.conditional,
-        "capabilities": list(spec.capabilities),
-        "shipped": shipped,
-        "controls": [
-            {"key": c.key, "label": c.label.en, "kind": c.kind, "default": c.default, "minimum": c.minimum}
-            | {"maximum": c.maximum, "step": c.step, "choices": list(c.choices)}
-            for c in spec.controls
-        ],
-        "metrics": registry.card(name).get("metrics", {}) if shipped else {},
-    }
+    controls: list[dict[str, Any]] = [
+        {"key": c.key, "label": c.label.en, "kind": c.kind, "default": c.default, "minimum": c.minimum}
+        | {"maximum": c.maximum, "step": c.step, "choices": list(c.choices)}
+        for c in registry.spec(name).controls
+    ]
+    return listing.facts(name) | {"shipped": registry.shipped(name), "controls": controls}
 
 
 def html(value: str, **options: Any) -> gr.HTML:
