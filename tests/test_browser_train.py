@@ -69,8 +69,10 @@ def test_pause_step_reload_resume_stop(open_page):
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(f"{PANEL}.running .shot img", timeout=120_000)
     page.get_by_role("button", name=words["train.pause"]).click()
+    page.wait_for_timeout(10_000)
+    if page.locator(f"{PANEL}.running").count():  # a busy page can miss a click: press once more
+        page.get_by_role("button", name=words["train.pause"]).click()
     state(page, "paused")
-    page.wait_for_timeout(600)
     at = step_of(page)
     page.get_by_role("button", name=words["train.one_step"]).click()
     page.wait_for_function(
