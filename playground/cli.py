@@ -172,6 +172,9 @@ def pretrain(
         float | None, typer.Option(help="Train this long instead of the recipe's steps.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    from_weights: Annotated[
+        bool, typer.Option("--from-weights", help="Without a checkpoint, go on from the shipped weights.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the weights, the order of the pictures and all noise.")] = 0,
     measure: Annotated[
         bool, typer.Option("--evaluate/--no-evaluate", help="Put metrics on the card.")
@@ -187,9 +190,11 @@ def pretrain(
     console.check_writable(weights.folder(name))
     checkpoint = full_run.checkpoint_path(name)
     console.check_writable(checkpoint.parent)
-    if resume and not checkpoint.is_file():
+    if resume and not checkpoint.is_file() and not from_weights:
         print(f"There is no checkpoint of {name} yet: starting from the beginning.", file=sys.stderr)
-    events: Any = full_run.pretrain(name, minutes=minutes, resume=resume, seed=seed)
+    events: Any = full_run.pretrain(
+        name, minutes=minutes, resume=resume, from_weights=from_weights, seed=seed
+    )
     said = float("-inf")
     with _interruptible() as interrupted:
         for event in events:

@@ -25,7 +25,12 @@ def checkpoint_path(name: str) -> Path:
 
 
 def pretrain(
-    name: str, *, minutes: float | None = None, resume: bool = False, seed: int = 0
+    name: str,
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+    from_weights: bool = False,
+    seed: int = 0,
 ) -> Iterator[TrainEvent]:
     """Train a model by its recipe, yielding after every update; ends by writing weights, card and replay.
 
@@ -35,6 +40,8 @@ def pretrain(
         name: of the model.
         minutes: train for this long instead of the recipe's number of steps; decay follows.
         resume: go on from the checkpoint, if there is one.
+        from_weights: without a checkpoint, go on from the shipped weights at the step their card counts; the
+            optimisers start anew.
         seed: of the initial weights, the order of the pictures and all noise.
 
     Raises:
@@ -45,8 +52,12 @@ def pretrain(
     images = data.load(spec.dataset, "train")
     training = Training(spec, images, seed=seed, device=device.pick(), minutes=minutes)
     path = checkpoint_path(name)
-    state = training.resume(path) if resume and path.is_file() else {}
-    recorder = replay.Recorder(state.get("replay"))
+    if resume and path.is_file():
+        recorder = replay.Recorder(training.resume(path)["replay"])
+    elif from_weights:
+        recorder = _go_on_from_weights(training)
+    else:
+        recorder = replay.Recorder()
     saved = time.monotonic()
     try:
         for event in train(training, preview="moments"):
@@ -65,6 +76,16 @@ def pretrain(
     recorder.write(name)
 
 
+def _go_on_from_weights(training: Training) -> replay.Recorder:
+    """Put a fresh run where the shipped weights stand; the replay so far is returned, to go on with."""
+    name = training.spec.name
+    weights.load_state(name, training.model)
+    made = weights.read_card(name)
+    training.go_on_at(made["num_steps"], 60 * made["training_minutes"], made["minutes"])
+    past = replay.read(name)
+    return replay.Recorder({"points": past["losses"], "frames": past["frames"], "every": past["every"]})
+
+
 def card(training: Training) -> dict[str, Any]:
     """Everything about a run that its weights should say of themselves, but for the metrics."""
     spec = training.spec
@@ -80,6 +101,8 @@ def card(training: Training) -> dict[str, Any]:
         "dataset": training.dataset,
         "recipe": asdict(training.recipe),
         "config": asdict(spec.config),
+        "switches": training.switches,
+        "changes": [[step, values] for step, values in training.changes],
         "num_parameters": sum(p.numel() for p in training.model.parameters()),
         "seed": training.seed,
         "num_steps": training.step,

@@ -78,7 +78,8 @@ def read(name: str) -> dict[str, Any]:
     """The replay of a model's shipped training.
 
     Returns:
-        ``losses``: {name: [[step, value], ...]} and ``frames``: [(step, (16, C, H, W) uint8), ...].
+        ``losses``: {name: [[step, value], ...]}, ``every``: updates averaged into a point, and
+        ``frames``: [(step, (16, C, H, W) uint8), ...].
 
     Raises:
         weights.WeightsError: if there is none, or it cannot be read.
@@ -89,7 +90,8 @@ def read(name: str) -> dict[str, Any]:
         if content["steps"]:
             with Image.open(weights.folder(name) / _PNG) as sheet:
                 frames = list(zip(content["steps"], _cut(np.asarray(sheet), content["shape"]), strict=True))
-        return {"losses": content["losses"], "frames": frames}
+        points = next(iter(content["losses"].values()), [[1, 0.0]])
+        return {"losses": content["losses"], "every": int(points[0][0]), "frames": frames}
     except (OSError, ValueError, KeyError) as error:
         raise weights.WeightsError(f"There is no replay of {name} that can be read ({error}).") from error
 

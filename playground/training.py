@@ -7,25 +7,23 @@ the next event pauses the run, closing the iterator stops it.
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from playground import data
 from playground.data import Images
+from playground.schedules import SWITCHES, PreviewClock, average_model, lr_factor, switches_of
+from playground.seeding import seeded
 from playground.spec import Batch, GenerativeModel, ModelSpec, Recipe
 from playground.weights import WeightsError, atomic_write
 
 NUM_PREVIEWS = 16
-# of progress, when recording
-_MOMENTS = (0.0, 0.01, 0.03, 0.07, 0.13, 0.21, 0.31, 0.43, 0.56, 0.7, 0.85, 1.0)
-_LIVE_SHARE = 0.05  # of the time may go into live previews
 _RECALIBRATION_BATCHES = 32
 _SNAPSHOT_EVERY = 50  # steps between copies of the last good state
 
@@ -67,27 +65,6 @@ class TrainEvent:
     lr: float
 
 
-def lr_factor(recipe: Recipe, step: int, progress: float) -> float:
-    """Linear warm-up, then decay to `final_lr` by progress; multiplies every optimiser's learning rate."""
-    warm = min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else 1.0
-    shape = {
-        "cosine": (1 + math.cos(math.pi * min(progress, 1.0))) / 2,
-        "linear": 1 - min(progress, 1.0),
-        "none": 1.0,
-    }[recipe.decay]
-    return warm * (recipe.final_lr + (1 - recipe.final_lr) * shape)
-
-
-def average_model(model: GenerativeModel, decay: float) -> AveragedModel:
-    """Exponential moving average whose decay rises from 0.1 to `decay`, so that the start fades soon."""
-
-    def lerp(averaged: Any, current: Any, num_averaged: Tensor | int) -> None:
-        n = float(num_averaged)
-        torch._foreach_lerp_(list(averaged), list(current), 1 - min(decay, (1 + n) / (10 + n)))
-
-    return AveragedModel(model, multi_avg_fn=lerp)
-
-
 class Training:
     """The whole state of one run."""
 
@@ -100,11 +77,20 @@ class Training:
         seed: int = 0,
         device: torch.device | str = "cpu",
         minutes: float | None = None,
+        switches: Mapping[str, Any] | None = None,
     ) -> None:
-        """Build model and optimisers; with `minutes` the run is measured in time instead of steps."""
+        """Build model and optimisers.
+
+        With `minutes` the run is measured in time instead of steps; `switches` (checked values by key) differ
+        from the spec's.
+        """
         self.spec, self.recipe, self.seed, self.minutes = spec, recipe or spec.recipe, seed, minutes
         self.device = torch.device(device)
-        self.model = spec.build(seed).to(self.device).train()
+        self.step, self.elapsed = 0, 0.0
+        self.changes: list[tuple[int, dict[str, Any]]] = []  # of switches: (step, {key: value})
+        self.model = spec.build(seed)
+        self._turn(switches or {})
+        self.model.to(self.device).train()
         self.optimizers = self.model.make_optimizers(self.recipe)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
@@ -113,7 +99,6 @@ class Training:
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.images, self.labels = images.images.to(self.device), images.labels.to(self.device)
         self.dataset = images.name
-        self.step, self.elapsed = 0, 0.0
         self.budgets = [minutes]  # what the run was given, in minutes, in turn; None for the recipe's steps
         self.hurry = False  # set by another thread that does not want to wait for samples
         self._order: tuple[int, Tensor] | None = None
@@ -132,6 +117,31 @@ class Training:
             return self.recipe.num_steps
         return max(self.step, round(self.step / max(self.progress, 1e-9)))
 
+    @property
+    def switches(self) -> dict[str, Any]:
+        """Every switch and what it stands at."""
+        values = {switch.key: switch.default for switch in switches_of(self.spec, self.recipe)}
+        for _, change in self.changes:
+            values |= change
+        return values
+
+    def tune(self, values: Mapping[str, Any]) -> None:
+        """Turn switches, checked and live, between two updates; the optimisers keep their moments."""
+        self._turn(values)
+        for name, fresh in self.model.make_optimizers(self.recipe).items():
+            for group, new in zip(self.optimizers[name].param_groups, fresh.param_groups, strict=True):
+                group.update({key: value for key, value in new.items() if key != "params"})
+                group["initial_lr"] = new["lr"]
+
+    def _turn(self, values: Mapping[str, Any]) -> None:
+        if not values:
+            return
+        common = {switch.key for switch in SWITCHES}
+        self.recipe = replace(self.recipe, **{key: values[key] for key in values if key in common})
+        with seeded(self.seed):  # some switches add layers
+            self.model.tune({key: value for key, value in values.items() if key not in common})
+        self.changes.append((self.step, dict(values)))
+
     def batch(self, step: int) -> Batch:
         """The batch of an update: every picture once an epoch, in an order drawn from seed and epoch."""
         size = min(self.recipe.batch_size, len(self.images))
@@ -143,7 +153,7 @@ class Training:
         index = self._order[1][position * size : (position + 1) * size]
         x = self.images[index]
         x = data.to_float(x) if x.dtype == torch.uint8 else x
-        return Batch(x, self.labels[index], self.generator, self.progress)
+        return Batch(x, self.labels[index], self.generator, self.progress, step)
 
     def update(self) -> tuple[dict[str, float], float]:
         """One update of every network: the losses by name and the learning rate's factor.
@@ -194,7 +204,7 @@ class Training:
         buffer = BytesIO()
         state = {
             "spec": self.spec.name, "dataset": self.dataset, "recipe": asdict(self.recipe), "seed": self.seed,
-            "step": self.step, "elapsed": self.elapsed, "budgets": self.budgets,
+            "step": self.step, "elapsed": self.elapsed, "budgets": self.budgets, "changes": self.changes,
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
@@ -213,6 +223,8 @@ class Training:
             state = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
             raise WeightsError(f"The checkpoint {path} cannot be read ({type(error).__name__}).") from error
+        for _, values in state.get("changes", [])[len(self.changes) :]:
+            self.tune(values)
         mine = {"spec": self.spec.name, "dataset": self.dataset, "seed": self.seed}
         mine["recipe"] = asdict(self.recipe)
         for key, value in mine.items():
@@ -227,8 +239,16 @@ class Training:
             optimizer.load_state_dict(state["optimizers"][name])
         self.generator.set_state(state["generator"].cpu())
         self.step, self.elapsed = state["step"], state["elapsed"]
+        self.changes = [(step, values) for step, values in state.get("changes", [])]
         self.budgets = state["budgets"] + [m for m in self.budgets if m != state["budgets"][-1]]
         return state["extra"]
+
+    def go_on_at(self, step: int, elapsed: float, budgets: list[float | None]) -> None:
+        """Take the model as it now is for the state after `step` updates and `elapsed` seconds."""
+        self.step, self.elapsed, self.budgets = step, elapsed, budgets + self.budgets
+        if self.ema is not None:
+            self.ema.module.load_state_dict(self.model.state_dict())
+            self.ema.n_averaged.fill_(step)
 
     def _copy(self) -> dict[str, Tensor]:
         return {key: value.detach().clone() for key, value in self.model.state_dict().items()}
@@ -251,7 +271,7 @@ def train(training: Training, *, preview: str | None = None) -> Iterator[TrainEv
         TrainingDiverged: if a loss is not finite.
     """
     previews = preview if "Samples" in training.spec.capabilities else None
-    speed, clock = 0.0, _PreviewClock(previews, training.progress, training.step)
+    speed, clock = 0.0, PreviewClock(previews, training.progress, training.step)
     while training.progress < 1 or training.step == 0:
         start = time.perf_counter()
         metrics, lr = training.update()
@@ -267,23 +287,3 @@ def train(training: Training, *, preview: str | None = None) -> Iterator[TrainEv
         progress = training.progress
         eta = training.elapsed * (1 - progress) / max(progress, 1e-9)
         yield TrainEvent(training.step, training.num_steps, metrics, samples, speed, progress, eta, lr)
-
-
-class _PreviewClock:
-    """Decides when it is time for samples."""
-
-    def __init__(self, mode: str | None, progress: float, step: int) -> None:
-        self.mode, self.next_at = mode, 0.0
-        self.moments = [m for m in _MOMENTS if m > progress] if step else list(_MOMENTS)
-
-    def due(self, progress: float, elapsed: float) -> bool:
-        """Whether samples are wanted now."""
-        if self.mode == "moments":
-            passed = [m for m in self.moments if m <= progress]
-            self.moments = self.moments[len(passed) :]
-            return bool(passed)
-        return self.mode == "live" and elapsed >= self.next_at
-
-    def spent(self, seconds: float, elapsed: float) -> None:
-        """Space the next live samples so that they take no more than their share."""
-        self.next_at = elapsed + max(0.5, seconds / _LIVE_SHARE)

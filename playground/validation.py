@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from playground import data, locale, registry
-from playground.spec import Control, ModelSpec, Words
+from playground.schedules import switches_of
+from playground.spec import Control, ModelSpec, Recipe, Words
 
 MAX_SEED = 2**32 - 1
 MAX_PNG_BYTES = 8 * 2**20
@@ -203,6 +204,20 @@ def controls(spec: ModelSpec, values: Any = None) -> dict[str, Any]:
         if key not in known:
             choice(key, Term("errors.name.control", {"model": spec.title}), known)
     return {key: control(values.get(key, item.default), item) for key, item in known.items()}
+
+
+def switches(spec: ModelSpec, recipe: Recipe, values: Any, *, running: bool = False) -> dict[str, Any]:
+    """The switches of a training that were sent, by key; while it runs only the live ones may be turned."""
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise InvalidInput("errors.switches", model=spec.title, value=shown(values))
+    known = {item.key: item for item in switches_of(spec, recipe)}
+    for key in values:
+        item = known[choice(key, Term("errors.name.switch", {"model": spec.title}), known)]
+        if running and not item.live:
+            raise InvalidInput("errors.switch_start", name=item.label)
+    return {key: control(value, known[key]) for key, value in values.items()}
 
 
 def assignments(pairs: Sequence[str], spec: ModelSpec) -> dict[str, Any]:

@@ -16,6 +16,7 @@ SOURCES = sorted([ROOT / "app.py", *(ROOT / "playground").rglob("*.py")])
 # Imports go down or stay on their floor; what is not named here (registry, training, ...) is on floor 3.
 FLOORS = {
     "spec": 0,
+    "capabilities": 0,
     "device": 0,
     "paths": 0,
     "seeding": 0,

@@ -57,7 +57,7 @@ def test_the_generators_update_leaves_no_gradient_on_the_discriminator():
     model.train_step(batch(), model.make_optimizers(HP))
     fake = twin.generator(torch.randn(16, 8, generator=rng())).detach()
     real_logits, fake_logits = twin.discriminator(batch().x), twin.discriminator(fake)
-    target = SMALL.real_label
+    target = SMALL.techniques.real_label
     d_real, d_fake = real_logits.sigmoid(), fake_logits.sigmoid()
     loss = -(target * d_real.log() + (1 - target) * (1 - d_real).log() + (1 - d_fake).log()).mean()
     loss.backward()
@@ -70,7 +70,7 @@ def test_the_generators_update_leaves_no_gradient_on_the_discriminator():
 def test_metrics_are_the_losses_and_probabilities():
     model = small()
     metrics = model.train_step(batch(), model.make_optimizers(HP))
-    assert set(metrics) == {"loss_d", "loss_g", "d_real", "d_fake"}
+    assert set(metrics) == {"loss_d", "loss_g", "d_real", "d_fake", "grad_d", "grad_g"}
     assert 0 < metrics["d_real"] < 1 and 0 < metrics["d_fake"] < 1
     assert metrics["loss_d"] == pytest.approx(2 * 0.693, abs=0.5)  # an untrained D says one half
     assert metrics["loss_g"] == pytest.approx(0.693, abs=0.5)

@@ -274,7 +274,7 @@ _TEMPERATURE = Control(
     info=Words("Below 1 the likelier grey levels are preferred.", "小于 1 时更偏向概率高的灰度。"),
 )
 
-_RECIPE = Recipe(18_000, batch_size=16, lr=2e-3, betas=(0.9, 0.99), warmup=200, ema=0.999, max_norm=1.0)
+_RECIPE = Recipe(30_000, batch_size=16, lr=2e-3, betas=(0.9, 0.99), warmup=200, ema=0.999, max_norm=1.0)
 
 
 def _spec(name: str, title: str, levels: int) -> ModelSpec:

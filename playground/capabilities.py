@@ -1,0 +1,162 @@
+"""What a model can do beside being trained: the capabilities that its class mixes in.
+
+Tabs, command line and tests ask the registry for a capability, never for a model's name. Models import
+them from `playground.spec`, with everything else they need.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class SampleStep(NamedTuple):
+    """One moment of sampling; the last one of an iterator is the result.
+
+    Attributes:
+        step: moments so far, 1 to num_steps.
+        num_steps: moments in all.
+        x: (B, C, H, W) in [-1, 1], what there is to see now.
+        nfe: evaluations of the network so far.
+    """
+
+    step: int
+    num_steps: int
+    x: Tensor
+    nfe: int
+
+
+class DenoiseStep(NamedTuple):
+    """One reverse step of a diffusion model: t, x_t and the predictions made from it, all (B, C, H, W)."""
+
+    t: int
+    xt: Tensor
+    x0_hat: Tensor
+    eps_hat: Tensor
+
+
+class Samples:
+    """Draws pictures. One-shot models yield once; the others yield as they go."""
+
+    def sample(
+        self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
+    ) -> Iterator[SampleStep]:
+        """Draw `num` pictures.
+
+        Args:
+            num: pictures to draw.
+            labels: (num,) int64 for conditional models; None draws the labels from `generator`.
+            generator: a CPU generator; the same seed draws the same pictures.
+            controls: values of the spec's controls, each at its default when left out.
+        """
+        raise TypeError(f"{type(self).__name__} does not sample.")
+
+
+class HasLatent:
+    """Maps a latent to a picture."""
+
+    latent_shape: tuple[int, ...]  # of one z, without the batch
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(B, *latent_shape) standard normal latents -> (B, C, H, W) pictures in [-1, 1]."""
+        raise TypeError(f"{type(self).__name__} does not decode.")
+
+
+class Encodes:
+    """Maps a picture to its latent."""
+
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) pictures in [-1, 1] -> (B, *latent_shape)."""
+        raise TypeError(f"{type(self).__name__} does not encode.")
+
+
+class HasLikelihood:
+    """Assigns a log-likelihood to pictures."""
+
+    likelihood: (
+        str  # "exact", "bound" (a lower bound) or "dequantised" (exact, of uniformly dequantised pixels)
+    )
+    levels: int  # grey levels of the pictures it is defined on: 2 (x in {-1, 1}) or 256
+
+    def log_prob(
+        self, x: Tensor, labels: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """(B, C, H, W) in [-1, 1] on `levels` grey levels -> (B,) log-likelihood of the picture in nats.
+
+        `generator` feeds what is random in a bound or in dequantisation.
+        """
+        raise TypeError(f"{type(self).__name__} has no likelihood.")
+
+
+class Denoises:
+    """Goes from data to noise and back."""
+
+    num_timesteps: int
+
+    def add_noise(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """x_t ~ q(x_t | x_0): (B, C, H, W), (B, C, H, W), (B,) int64 -> (B, C, H, W)."""
+        raise TypeError(f"{type(self).__name__} adds no noise.")
+
+    def denoise(
+        self, xt: Tensor, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
+    ) -> Iterator[DenoiseStep]:
+        """The reverse process from x_T, a step at a time."""
+        raise TypeError(f"{type(self).__name__} does not denoise.")
+
+
+class Completes:
+    """Fills in the erased part of a picture."""
+
+    def complete(
+        self, x: Tensor, mask: Tensor, *, labels: Tensor | None, generator: torch.Generator, **controls: Any
+    ) -> Iterator[SampleStep]:
+        """Keep x where the (B, 1, H, W) mask is 1, draw the rest."""
+        raise TypeError(f"{type(self).__name__} does not complete.")
+
+
+class Translates:
+    """Maps pictures of one domain to another."""
+
+    def translate(self, x: Tensor, direction: str) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W); direction is ``ab`` or ``ba``."""
+        raise TypeError(f"{type(self).__name__} does not translate.")
+
+
+class HasStyles:
+    """Draws from a stack of styles, coarse to fine, that may come from different latents."""
+
+    num_styles: int
+
+    def styles(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(B, *latent_shape) -> w (B, num_styles, D), one style a layer, coarse layers first."""
+        raise TypeError(f"{type(self).__name__} has no styles.")
+
+    def synthesise(self, w: Tensor) -> Tensor:
+        """(B, num_styles, D) -> (B, C, H, W) pictures in [-1, 1]."""
+        raise TypeError(f"{type(self).__name__} has no styles.")
+
+
+class Classifies:
+    """Says which class a picture shows; its features are what quality is measured on."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) in [-1, 1] -> (B, F)."""
+        raise TypeError(f"{type(self).__name__} has no features.")
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) in [-1, 1] -> (B, K)."""
+        raise TypeError(f"{type(self).__name__} does not classify.")
+
+
+CAPABILITIES = (
+    Samples,
+    HasLatent,
+    HasStyles,
+    Encodes,
+    HasLikelihood,
+    Denoises,
+    Completes,
+    Translates,
+    Classifies,
+)

@@ -1,0 +1,103 @@
+"""WGAN: a critic that measures how far apart two distributions are (Arjovsky et al. 2017, arXiv:1701.07875).
+
+The discriminator's verdict "real or fake" is replaced by a score without bounds, the critic f. If f is
+1-Lipschitz, the best gap between its mean scores is the earth mover's (Wasserstein-1) distance between real
+and generated pictures,
+
+    W(p_r, p_g) = max over |f|_L <= 1 of E[f(x)] - E[f(G(z))],
+
+which falls smoothly as the generator improves, even where the two do not overlap. f is kept Lipschitz by
+clipping every weight to [-c, c] after each update, and is trained five times for each update of G, so that
+the estimate (`wasserstein` among the curves, in units of the unknown Lipschitz constant) means something.
+
+Like the paper: clipping, RMSprop, n_critic = 5 (algorithm 1), batch norm in the generator. Differences: the
+critic has no batch norm, a larger learning rate and clipping bound, fewer channels than `dcgan`; pictures are
+drawn by a moving average of the generator's weights.
+"""
+
+from dataclasses import dataclass
+
+from playground.models._gan import AdversarialModel
+from playground.models._gan_networks import ConvConfig, Discriminator, Generator, init_dcgan
+from playground.models._gan_switches import Techniques, switches
+from playground.spec import About, Control, ModelSpec, Recipe, Words
+
+
+@dataclass(frozen=True)
+class WGANConfig(ConvConfig):
+    """Shape of the two networks, and how they are trained.
+
+    Attributes:
+        techniques: of the training.
+    """
+
+    generator_widths: tuple[int, int, int] = (128, 64, 32)
+    discriminator_widths: tuple[int, int, int] = (32, 64, 128)
+    discriminator_norm: str = "none"
+    techniques: Techniques = Techniques(
+        loss="wasserstein", penalty="weight clipping", clip=0.03, d_steps=5, rmsprop=True
+    )
+
+
+class WGAN(AdversarialModel):
+    """A generator and a critic with clipped weights."""
+
+    def __init__(self, config: WGANConfig) -> None:
+        """Build both networks; weights as in 1511.06434, section 4."""
+        super().__init__(config.latent_dim, config.techniques)
+        self.config = config
+        self.generator = Generator(config)
+        self.discriminator = Discriminator(config)
+        init_dcgan(self)
+        self.prepare()
+
+
+_ABOUT = About(
+    summary=Words(
+        en="The discriminator becomes a critic: instead of a verdict it gives every picture a score, and the "
+        "gap between the scores of real and generated pictures estimates a distance between the two. "
+        "The generator makes that distance smaller. "
+        "It is the first GAN whose loss means something: it falls as the pictures get better.",
+        zh="判别器变成了评价网络：它不再判断真假，而是给每张图打分，真实图与生成图的平均分之差就是两者之间距离的估计。"
+        "生成器的任务是缩小这个距离。这是第一个损失值有意义的 GAN：图越好，损失越低。",
+    ),
+    formula=r"\min_G \max_{\|f\|_L \le 1} \; \mathbb{E}_{x}[f(x)] - "
+    r"\mathbb{E}_{z \sim \mathcal{N}(0, I)}[f(G(z))]",
+    strengths=Words(
+        en="A loss that tracks quality; gradients that do not vanish when the critic is good; little mode "
+        "collapse.",
+        zh="损失能反映质量；评价网络再好，梯度也不会消失；很少出现模式崩塌。",
+    ),
+    weaknesses=Words(
+        en="Clipping weights is a crude way to keep the critic smooth: it learns slowly and only simple "
+        "functions; five critic updates for each generator update cost time.",
+        zh="裁剪权重是一种粗糙的约束：评价网络学得慢，只能学到简单的函数；生成器每更新一次，评价网络要更新五次，耗时较多。",
+    ),
+)
+_INFO = Words(
+    en="Multiplies z: below 1 the digits are more typical and less varied.",
+    zh="乘在 z 上：小于 1 时数字更典型、变化更少。",
+)
+_CONFIG = WGANConfig()
+
+SPECS = (
+    ModelSpec(
+        name="wgan",
+        title="WGAN",
+        family="gan",
+        year=2017,
+        paper="1701.07875",
+        model=WGAN,
+        config=_CONFIG,
+        recipe=Recipe(
+            num_steps=60000,
+            batch_size=64,
+            lr=3e-4,
+            decay="linear",
+            ema=0.998,
+        ),
+        about=_ABOUT,
+        controls=(Control("truncation", Words("Truncation", "截断"), 1.0, 0.0, 1.5, step=0.05, info=_INFO),),
+        switches=switches(_CONFIG.techniques),
+    ),
+)
