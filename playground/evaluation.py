@@ -10,16 +10,16 @@ import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from playground import data, judge, metrics, registry, weights
+from playground import data, judge, metrics, registry, truncation, weights
 from playground.device import title
 from playground.judge import K, Metrics, class_entries, entry, quick
+from playground.measuring import BATCH, SEED, Clock, EvalEvent, Part, draw, labels_for
 from playground.nn import rand
 from playground.spec import Classifies, GenerativeModel, HasLatent, HasLikelihood, ModelSpec, Samples
 
@@ -28,46 +28,9 @@ __all__ = ["EvalEvent", "evaluate", "evaluate_steps", "quick", "write_card"]
 MIN_NUM, MAX_NUM = 16, 10_000
 MAX_NEIGHBOURS = 5_000  # samples a side for those four
 IWAE_SAMPLES = 500
-PARTS = ("speed", "samples", "likelihood", "iwae", "accuracy")
-SEED = 0
-
-_BATCH = 250
+PARTS = ("speed", "samples", "truncation", "likelihood", "iwae", "accuracy")
 _IWAE_BATCH = 10  # pictures at a time: 5,000 latents
 _SPEED_RUNS, _SPEED_SECONDS = 5, 20.0  # at most, for one batch size
-
-
-@dataclass(frozen=True)
-class EvalEvent:
-    """Where an evaluation is.
-
-    Attributes:
-        what: ``speed``, ``samples``, ``reference``, ``likelihood``, ``iwae``, ``accuracy``, at last ``done``.
-        done: pictures (for ``speed``, runs) of this part so far.
-        total: of this part.
-        eta: seconds left of this part.
-        metrics: the result, with the last event only.
-    """
-
-    what: str
-    done: int
-    total: int
-    eta: float
-    metrics: Metrics | None = None
-
-
-Part = Generator[EvalEvent, None, Metrics]
-
-
-class _Clock:
-    """Makes the events of one part."""
-
-    def __init__(self, what: str, total: int) -> None:
-        self.what, self.total, self.start = what, total, time.perf_counter()
-
-    def event(self, done: int) -> EvalEvent:
-        """`done` are behind us."""
-        elapsed = time.perf_counter() - self.start
-        return EvalEvent(self.what, done, self.total, elapsed * (self.total - done) / max(done, 1))
 
 
 def evaluate_steps(
@@ -101,6 +64,8 @@ def evaluate_steps(
         result |= yield from _speed(spec, model)
     if "samples" in only and isinstance(model, Samples) and spec.dataset == judge.spec().dataset:
         result |= yield from _samples(spec, model, num)
+    if "truncation" in only and truncation.applies(spec) and spec.dataset == judge.spec().dataset:
+        result |= yield from truncation.measure(spec, model, min(num, truncation.MAX_NUM))
     if "likelihood" in only and isinstance(model, HasLikelihood):
         result |= yield from _likelihood(spec, model, num)
         result |= _round_trip(spec, model)
@@ -133,33 +98,19 @@ def write_card(name: str, result: Metrics) -> None:
     weights.write_card(name, card | {"metrics": card.get("metrics", {}) | result})
 
 
-def _labels(spec: ModelSpec, start: int, num: int, device: torch.device) -> Tensor | None:
-    """Labels i mod 10 for the i-th sample of a conditional model."""
-    return data.in_turn(num, start).to(device) if spec.conditional else None
-
-
 @torch.no_grad()
 def _samples(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
     """One pass of sampling and all that is computed on it."""
-    generator, clock = torch.Generator().manual_seed(SEED), _Clock("samples", num)
-    device, seen = judge.device_of(model), list[tuple[Tensor, Tensor]]()
-    for start in range(0, num, _BATCH):
-        size = min(_BATCH, num - start)
-        labels = _labels(spec, start, size, device)
-        sampler = cast(Samples, model).sample(size, labels=labels, generator=generator, **spec.defaults())
-        for last in sampler:
-            yield clock.event(start + size * last.step // last.num_steps)
-        seen.append(judge.look(last.x))
-    fake, answers = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    fake, answers = yield from draw(spec, model, num, Clock("samples", num))
     for split in ("train", "test"):
-        clock = _Clock("reference", len(data.load(spec.dataset, split)))
+        clock = Clock("reference", len(data.load(spec.dataset, split)))
         for done in judge.features_steps(spec.dataset, split, spec.levels):
             yield clock.event(done)
     real, held_out = (judge.features(spec.dataset, split, spec.levels) for split in ("train", "test"))
     held_out = held_out[judge.some(len(held_out), num)]
     result = _distances(real, held_out, fake) | class_entries(answers)
     result["inception_score"] = entry(metrics.inception_score(answers), num)
-    if (asked := _labels(spec, 0, num, answers.device)) is not None:
+    if (asked := labels_for(spec, 0, num, answers.device)) is not None:
         result["label_accuracy"] = entry((answers.argmax(1) == asked).double().mean().item(), num)
     return result
 
@@ -188,9 +139,9 @@ def _distances(real: Tensor, held_out: Tensor, fake: Tensor) -> Metrics:
 @torch.no_grad()
 def _likelihood(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
     """Negative log-likelihood of test images in nats and bits per dimension; lower is better."""
-    clock, generator = _Clock("likelihood", num), torch.Generator().manual_seed(SEED)
+    clock, generator = Clock("likelihood", num), torch.Generator().manual_seed(SEED)
     scorer, values = cast(HasLikelihood, model), []
-    for x, labels in _test_batches(spec, model, num, _BATCH):
+    for x, labels in _test_batches(spec, model, num, BATCH):
         given = labels if spec.conditional else None
         values.append(-scorer.log_prob(x, given, generator=generator).double().cpu())
         yield clock.event(sum(map(len, values)))
@@ -201,7 +152,7 @@ def _likelihood(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
 @torch.no_grad()
 def _iwae(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
     """The importance-weighted bound (Burda et al. 2015, arXiv:1509.00519, eq. 8), tighter than the ELBO."""
-    clock, generator, values = _Clock("iwae", num), torch.Generator().manual_seed(SEED), []
+    clock, generator, values = Clock("iwae", num), torch.Generator().manual_seed(SEED), []
     for x, _ in _test_batches(spec, model, num, _IWAE_BATCH):
         values.append(-cast(Any, model).iwae(x, IWAE_SAMPLES, generator).double().cpu())
         yield clock.event(sum(map(len, values)))
@@ -246,8 +197,8 @@ def _round_trip(spec: ModelSpec, model: GenerativeModel) -> Metrics:
 @torch.no_grad()
 def _accuracy(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
     """How many test images a classifier gets right."""
-    clock, right, done = _Clock("accuracy", num), 0, 0
-    for x, labels in _test_batches(spec, model, num, _BATCH):
+    clock, right, done = Clock("accuracy", num), 0, 0
+    for x, labels in _test_batches(spec, model, num, BATCH):
         right += int((cast(Classifies, model).logits(x).argmax(1) == labels).sum())
         done += len(x)
         yield clock.event(done)
@@ -256,7 +207,7 @@ def _accuracy(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
 
 def _speed(spec: ModelSpec, model: GenerativeModel) -> Part:
     """Milliseconds a picture, default controls: the median of five runs, or of what fits in 20 s."""
-    clock, result, device = _Clock("speed", 2 * _SPEED_RUNS), Metrics(), judge.device_of(model)
+    clock, result, device = Clock("speed", 2 * _SPEED_RUNS), Metrics(), judge.device_of(model)
     facts = {"device": title(device), "num_threads": torch.get_num_threads()}
     for part, batch in enumerate((1, 64)):
         seconds, nfe = timed(spec, model, batch)
@@ -273,7 +224,7 @@ def _speed(spec: ModelSpec, model: GenerativeModel) -> Part:
 @torch.no_grad()
 def timed(spec: ModelSpec, model: GenerativeModel, num: int) -> tuple[float, int]:
     """Seconds that `num` samples take, and evaluations of the network."""
-    labels, generator = _labels(spec, 0, num, judge.device_of(model)), torch.Generator().manual_seed(SEED)
+    labels, generator = labels_for(spec, 0, num, judge.device_of(model)), torch.Generator().manual_seed(SEED)
     start = time.perf_counter()
     sampler = cast(Samples, model).sample(num, labels=labels, generator=generator, **spec.defaults())
     last = deque(sampler, maxlen=1).pop()

@@ -5,12 +5,12 @@ asked to have norm 1 on the lines between real and generated pictures (eq. 3),
 
     loss_d = E[f(G(z))] - E[f(x)] + 10 E[(|grad f(x_between)| - 1)^2],    loss_g = -E[f(G(z))].
 
-The penalty is one of each picture, so the critic may not mix the pictures of a batch: its norm is that of
-each picture on its own (section 4, "no critic batch normalization").
+The penalty is one of each picture, so the critic may not mix the pictures of a batch: it has no batch norm
+(section 4), and no norm at all.
 
 Like the paper: lambda = 10, five critic updates for each of G, Adam with beta_1 = 0, beta_2 = 0.9.
-Differences: fewer channels than `dcgan`, a larger learning rate that falls to zero; pictures are drawn by a
-moving average of the generator's weights.
+Differences: fewer channels than `dcgan`, larger learning rates that fall to zero, the critic's half the
+generator's; pictures are drawn by a moving average of the generator's weights.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,13 @@ class WGANGPConfig(ConvConfig):
     discriminator_widths: tuple[int, int, int] = (32, 64, 128)
     discriminator_norm: str = "none"
     techniques: Techniques = Techniques(
-        loss="wasserstein", penalty="gradient penalty", penalty_weight=10.0, d_steps=5, beta1=0.0, beta2=0.9
+        loss="wasserstein",
+        penalty="gradient penalty",
+        penalty_weight=10.0,
+        d_steps=5,
+        lr_d=0.5,
+        beta1=0.0,
+        beta2=0.9,
     )
 
 
@@ -90,7 +96,7 @@ SPECS = (
         recipe=Recipe(
             num_steps=50000,
             batch_size=64,
-            lr=3e-4,
+            lr=1e-3,
             decay="linear",
             ema=0.998,
         ),
