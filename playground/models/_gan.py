@@ -95,6 +95,8 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
     def tune(self, values: Mapping[str, Any]) -> None:
         """Turn techniques by name; those that add layers only before the training."""
         before, self.techniques = self.techniques, replace(self.techniques, **values)
+        if (self.techniques.loss, self.techniques.penalty) != (before.loss, before.penalty):
+            self._last = {}  # they were readings of another game
         if self.techniques.minibatch != before.minibatch:
             self.discriminator.set_minibatch(self.techniques.minibatch)
         if before.spectral_norm and not self.techniques.spectral_norm:
@@ -110,8 +112,7 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
             if t.rmsprop:
                 optimizers[name] = RMSprop(network.parameters(), lr=hp.lr * ratio)
             else:
-                betas = (t.beta1, t.beta2)
-                optimizers[name] = Adam(network.parameters(), lr=hp.lr * ratio, betas=betas)
+                optimizers[name] = Adam(network.parameters(), lr=hp.lr * ratio, betas=t.betas)
         return optimizers
 
     def draw(self, num: int, generator: torch.Generator, device: torch.device) -> Tensor:
@@ -203,10 +204,11 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
         if not norms:
             return
         momenta, training = [norm.momentum for norm in norms], self.generator.training
+        self.generator.eval()
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # a plain mean over all batches
-        self.generator.train()
+            norm.train()  # the norms alone: a spectral norm in training would move
         for batch in batches:
             self.generator(self.draw(len(batch.x), batch.generator, batch.x.device), batch.labels)
         for norm, momentum in zip(norms, momenta, strict=True):

@@ -51,6 +51,11 @@ class Techniques:
     players: str = "both"
     rmsprop: bool = False
 
+    @property
+    def betas(self) -> tuple[float, float]:
+        """Adam's decay rates, as a recipe has them."""
+        return self.beta1, self.beta2
+
     def readings(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         """What D says on average, from its (B,) outputs: probabilities if it has them, else scores."""
         if self.loss in ("wasserstein", "hinge"):

@@ -100,6 +100,7 @@ SPECS = (
             num_steps=60000,
             batch_size=64,
             lr=4e-4,
+            betas=_CONFIG.techniques.betas,
             decay="linear",
             ema=0.999,
         ),

@@ -90,6 +90,7 @@ SPECS = (
             num_steps=42000,
             batch_size=64,
             lr=4e-4,
+            betas=_CONFIG.techniques.betas,
             decay="linear",
             ema=0.999,
         ),

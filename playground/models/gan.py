@@ -137,7 +137,7 @@ SPECS = (
         paper="1406.2661",
         model=GAN,
         config=_CONFIG,
-        recipe=Recipe(num_steps=40000, batch_size=128, lr=2e-4, decay="none"),
+        recipe=Recipe(num_steps=40000, batch_size=128, lr=2e-4, betas=_CONFIG.techniques.betas, decay="none"),
         about=_ABOUT,
         controls=(Control("truncation", Words("Truncation", "截断"), 1.0, 0.0, 1.5, step=0.05, info=_INFO),),
         switches=switches(_CONFIG.techniques),

@@ -87,6 +87,7 @@ SPECS = (
             num_steps=60000,
             batch_size=64,
             lr=1e-3,
+            betas=_CONFIG.techniques.betas,
             decay="linear",
             ema=0.999,
         ),

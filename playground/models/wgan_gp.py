@@ -97,6 +97,7 @@ SPECS = (
             num_steps=50000,
             batch_size=64,
             lr=1e-3,
+            betas=_CONFIG.techniques.betas,
             decay="linear",
             ema=0.998,
         ),
