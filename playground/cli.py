@@ -187,14 +187,13 @@ def pretrain(
     validation.seed(seed)
     if minutes is not None:
         validation.number(minutes, "minutes", 0.01, 10_080)
-    console.check_writable(weights.folder(name))
     checkpoint = full_run.checkpoint_path(name)
-    console.check_writable(checkpoint.parent)
+    for folder in (weights.folder(name), checkpoint.parent):
+        console.check_writable(folder)
     if resume and not checkpoint.is_file() and not from_weights:
         print(f"There is no checkpoint of {name} yet: starting from the beginning.", file=sys.stderr)
-    events: Any = full_run.pretrain(
-        name, minutes=minutes, resume=resume, from_weights=from_weights, seed=seed
-    )
+    how: Any = {"minutes": minutes, "resume": resume, "from_weights": from_weights, "seed": seed}
+    events: Any = full_run.pretrain(name, **how)
     said = float("-inf")
     with _interruptible() as interrupted:
         for event in events:

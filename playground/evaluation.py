@@ -64,11 +64,10 @@ def evaluate_steps(
         result |= yield from _speed(spec, model)
     if "samples" in only and isinstance(model, Samples) and spec.dataset == judge.spec().dataset:
         result |= yield from _samples(spec, model, num)
-    if "truncation" in only and truncation.applies(spec) and spec.dataset == judge.spec().dataset:
+    if "truncation" in only and truncation.applies(spec):
         result |= yield from truncation.measure(spec, model, min(num, truncation.MAX_NUM))
     if "likelihood" in only and isinstance(model, HasLikelihood):
-        result |= yield from _likelihood(spec, model, num)
-        result |= _round_trip(spec, model)
+        result |= (yield from _likelihood(spec, model, num)) | _round_trip(spec, model)
     if "iwae" in only and hasattr(model, "iwae"):
         result |= yield from _iwae(spec, model, num)
     if "accuracy" in only and isinstance(model, Classifies):

@@ -5,24 +5,24 @@ and a page that comes back attaches again with the job's id, which is secret. Up
 turns of `SLICE` seconds on the device; the others wait in line, and who has used `TURN` seconds while
 others wait goes to its end. Pausing gives the place up: the iterator of `training.train` is simply not
 asked for the next update. Only the worker's thread touches a training, so a job stops between two updates
-and never in the middle of one.
+and never in the middle of one; a switch turned from a page is turned there too. A job in slow motion rests
+between its updates while the others have the device.
 """
 
 import atexit
 import gc
-import logging
 import math
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from playground import data, device, pretrain
-from playground.data import DataUnavailable
-from playground.job import Job, JobView, Request, out_of_memory, reason, surplus
+from playground import device, validation
+from playground.job import Job, JobView, Request, reason
+from playground.roster import Roster
 from playground.spec import GenerativeModel
-from playground.training import Training, TrainingDiverged, train
 from playground.validation import InvalidInput, Term
 
 SLICE = 2.0  # seconds of the device at a time
@@ -30,11 +30,10 @@ SHARING = 4  # jobs that take turns; the others wait in line
 TURN = 120.0  # seconds of the device after which a job goes to the end of a line that others wait in
 LEASE = 120.0  # seconds without anyone watching after which a job is paused
 KEEP = 1800.0  # seconds without anyone asking after which a job and its model are forgotten
+MAX_PACE = 5.0  # seconds between two updates in slow motion
 MAX_JOBS = 256
 MAX_FINISHED = 4  # jobs that are over and that a session keeps
 MAX_BYTES = 2**30  # of trained models; the one asked for longest ago goes first
-
-_LOG = logging.getLogger(__name__)
 
 
 class Worker:
@@ -44,7 +43,7 @@ class Worker:
         """A worker for a device; its thread starts with the first job and ends with the program."""
         self.device = where
         self._changed = threading.Condition()
-        self._jobs: dict[str, Job] = {}
+        self._jobs = Roster()
         self._line: list[Job] = []
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -56,14 +55,7 @@ class Worker:
             InvalidInput: if the session has one that is not over, or too many are under way.
         """
         with self._changed:
-            alive = [job for job in self._jobs.values() if not job.over and not job.stopping]
-            for job in alive:
-                if session in job.sessions:
-                    raise InvalidInput("jobs.busy", model=job.request.spec.title)
-            if len(alive) >= MAX_JOBS:
-                raise InvalidInput("jobs.full", maximum=MAX_JOBS)
-            job = Job(request, [session], 1 if single else math.inf)
-            self._jobs[job.id] = job
+            job = self._jobs.add(session, request, 1 if single else math.inf, MAX_JOBS)
             self._line.insert(0 if single else len(self._line), job)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name=f"train-{self.device}", daemon=True)
@@ -78,23 +70,20 @@ class Worker:
             InvalidInput: if it is no longer there.
         """
         with self._changed:
-            job = self._find(job_id)
+            job = self._jobs.find(job_id)
             index = self._line.index(job) if job in self._line else -1
             return job.view(index, min(len(self._line), SHARING), SHARING)
 
     def attach(self, job_id: str, session: str) -> JobView:
         """Give a page that comes back, under a new session, everything of the session that has this job."""
         with self._changed:
-            before = set(self._find(job_id).sessions)
-            for job in self._jobs.values():
-                if before & set(job.sessions) and session not in job.sessions:
-                    job.sessions = [*job.sessions[-7:], session]
+            self._jobs.attach(job_id, session)
         return self.view(job_id)
 
     def pause(self, job_id: str) -> None:
         """Let go of the device after the update under way; a job that is over stays as it is."""
         with self._changed:
-            self._pause(self._find(job_id), None)
+            self._pause(self._jobs.find(job_id), None)
 
     def resume(self, job_id: str) -> None:
         """Go back to the end of the line."""
@@ -104,10 +93,31 @@ class Worker:
         """Do one update, before anyone else's next turn, and pause."""
         self._want(job_id, 1)
 
+    def change(self, job_id: str, values: Mapping[str, Any]) -> None:
+        """Turn switches, by key, before the next update.
+
+        Raises:
+            InvalidInput: if the job is over, or a value is none that may be set while it runs.
+        """
+        with self._changed:
+            job = self._jobs.alive(job_id)
+            asked = job.request
+            job.pending |= validation.switches(asked.spec, asked.recipe, values, running=True)
+            job.version += 1
+
+    def pace(self, job_id: str, seconds: float) -> None:
+        """Slow motion: that many seconds between two updates, 0 for none."""
+        with self._changed:
+            job = self._jobs.alive(job_id)
+            job.pace = validation.number(seconds, Term("jobs.pace"), 0, MAX_PACE)
+            job.ready = min(job.ready, time.monotonic() + job.pace)
+            job.version += 1
+            self._changed.notify_all()
+
     def stop(self, job_id: str) -> None:
         """End after the update under way; the model stays as it is then."""
         with self._changed:
-            job = self._find(job_id)
+            job = self._jobs.find(job_id)
             job.stopping = not job.over
             if job.training is not None:
                 job.training.hurry = True
@@ -116,10 +126,7 @@ class Worker:
     def trained(self, session: str) -> dict[str, GenerativeModel]:
         """The models a session has trained, by name, the newest of each: in eval mode, not to be changed."""
         with self._changed:
-            mine = [job for job in self._jobs.values() if session in job.sessions and job.model is not None]
-            for job in mine:
-                job.seen = time.monotonic()
-            return {job.request.spec.name: job.model for job in mine if job.model is not None}
+            return self._jobs.trained(session)
 
     def result(self, job_id: str) -> tuple[GenerativeModel, dict[str, Any]]:
         """The model and the card of a job that is over.
@@ -128,7 +135,7 @@ class Worker:
             InvalidInput: if it is still going on or never made an update.
         """
         with self._changed:
-            job = self._find(job_id)
+            job = self._jobs.find(job_id)
             if job.model is None or job.card is None:
                 raise InvalidInput("jobs.no_model")
             return job.model, job.card
@@ -144,19 +151,10 @@ class Worker:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def _find(self, job_id: str) -> Job:
-        job = self._jobs.get(job_id) if isinstance(job_id, str) else None
-        if job is None:
-            raise InvalidInput("jobs.unknown")
-        job.seen = time.monotonic()
-        return job
-
     def _want(self, job_id: str, updates: float) -> None:
         with self._changed:
-            job = self._find(job_id)
-            if job.over or job.stopping:
-                raise InvalidInput("jobs.over")
-            job.wanted, job.message = updates, None
+            job = self._jobs.alive(job_id)
+            job.wanted, job.message, job.ready = updates, None, 0.0
             job.version += 1
             if updates == 1:  # a click on "one step" waits for nobody's training
                 self._line = [job] + [other for other in self._line if other is not job]
@@ -182,12 +180,14 @@ class Worker:
     def _pick(self) -> Job | None:
         """Whose turn it is: who wants to stop, else who of those with a place had the device longest ago."""
         while not self._closing:
-            self._expire(time.monotonic())
+            now = time.monotonic()
+            self._expire(now)
             stopping = [job for job in self._jobs.values() if job.stopping]
             active = self._line[:SHARING]
-            if stopping or active:
-                return stopping[0] if stopping else min(active, key=lambda job: job.served)
-            self._changed.wait(timeout=10)
+            awake = [job for job in active if job.ready <= now]
+            if stopping or awake:
+                return stopping[0] if stopping else min(awake, key=lambda job: job.served)
+            self._changed.wait(timeout=min([10.0, *(job.ready - now for job in active)]))
         return None
 
     def _turn(self, job: Job) -> None:
@@ -200,14 +200,7 @@ class Worker:
                 self._open(job)
             else:
                 self._advance(job, start + SLICE)
-        except TrainingDiverged as error:
-            message = Term("jobs.diverged", {"step": error.step, "lr": f"{error.lr:.2g}"})
-            self._finish(job, "failed", message)
-        except DataUnavailable as error:
-            self._finish(job, "failed", str(error))
-        except Exception as error:
-            if not out_of_memory(error):
-                _LOG.exception("Training %s failed", job.request.spec.name)
+        except Exception as error:  # whatever it is, the others' trainings go on
             self._finish(job, "failed", reason(error, job.request.recipe.batch_size))
         with self._changed:
             job.served = time.monotonic()
@@ -222,24 +215,23 @@ class Worker:
                 torch.cuda.empty_cache()
 
     def _open(self, job: Job) -> None:
-        request, where = job.request, self.device
-        images = data.load(request.dataset, "train")
-        recipe, seed, minutes = request.recipe, request.seed, request.minutes
-        run = Training(request.spec, images, recipe, seed=seed, device=where, minutes=minutes)
+        training = job.open(self.device)
         with self._changed:
-            job.training, job.events = run, train(run, preview="live")
+            job.begin(training)
 
     def _advance(self, job: Job, until: float) -> None:
-        """Updates until the turn is over, the job pauses, or any job wants to stop."""
-        while job.events is not None:
-            event = next(job.events, None)
+        """Updates until the turn is over, the job pauses or rests, or any job wants to stop."""
+        while True:
+            with self._changed:
+                job.turn_switches()
+            event = job.next_event()
             if event is None:
                 return self._finish(job, "done")
             with self._changed:
                 job.record(event)
                 if job.wanted <= 0:
                     self._pause(job, None)
-                if job not in self._line or time.monotonic() > until or self._urgent():
+                if job not in self._line or job.pace or time.monotonic() > until or self._urgent():
                     return None
 
     def _urgent(self) -> bool:
@@ -249,25 +241,24 @@ class Worker:
 
     def _finish(self, job: Job, state: str, message: Term | str | None = None) -> None:
         """Close the training and keep the model: the averaged one, or after a failure the last good one."""
-        run, model, card = job.training, None, None
+        run, last, kept = job.training, None, None
         try:
-            if run is not None and run.step > 0:
-                last = run.preview() if state == "done" and "Samples" in run.spec.capabilities else None
-                if last is not None:
-                    job.film.add(run.step, last)
-                model = run.best_model().requires_grad_(False)
-                card = pretrain.card(run) | {"source": "trained in the Train tab"}
+            if run is not None and state == "done" and "Samples" in run.spec.capabilities:
+                last = run.preview()
+            kept = job.harvest()
         except Exception as error:  # there is no memory for the last pass over the data either
             message = message or reason(error, job.request.recipe.batch_size)
         with self._changed:
             if job in self._line:
                 self._line.remove(job)
+            if run is not None and last is not None:
+                job.show(run.step, last)
             job.training = job.events = None
-            job.model, job.card, job.message = model, card, message
+            job.model, job.card = kept or (None, None)
+            job.message = message
             job.state, job.stopping = state, False
             job.version += 1
-            for old in surplus(list(self._jobs.values()), job, MAX_FINISHED, MAX_BYTES):
-                del self._jobs[old.id]
+            self._jobs.trim(job, MAX_FINISHED, MAX_BYTES)
 
     def _expire(self, now: float) -> None:
         """Pause what nobody watches and forget what nobody asks for."""
@@ -288,9 +279,8 @@ def worker() -> Worker:
     with _LOCK:
         if str(where) not in _WORKERS:
             _WORKERS[str(where)] = Worker(where)
-            atexit.register(
-                _WORKERS[str(where)].close
-            )  # a thread that computes as Python ends would abort it
+            # a thread that computes as Python ends would abort it
+            atexit.register(_WORKERS[str(where)].close)
         return _WORKERS[str(where)]
 
 

@@ -54,10 +54,16 @@ def pretrain(
     path = checkpoint_path(name)
     if resume and path.is_file():
         recorder = replay.Recorder(training.resume(path)["replay"])
-    elif from_weights:
-        recorder = _go_on_from_weights(training)
     else:
-        recorder = replay.Recorder()
+        recorder = _go_on_from_weights(training) if from_weights else replay.Recorder()
+    yield from _run(training, recorder, path)
+    training.save(path, {"replay": recorder.state()})
+    weights.save(name, training.best_model().state_dict(), card(training))
+    recorder.write(name)
+
+
+def _run(training: Training, recorder: replay.Recorder, path: Path) -> Iterator[TrainEvent]:
+    """Train to the end, with checkpoints, one of them when it is interrupted."""
     saved = time.monotonic()
     try:
         for event in train(training, preview="moments"):
@@ -71,9 +77,6 @@ def pretrain(
     except BaseException:
         training.save(path, {"replay": recorder.state()})
         raise
-    training.save(path, {"replay": recorder.state()})
-    weights.save(name, training.best_model().state_dict(), card(training))
-    recorder.write(name)
 
 
 def _go_on_from_weights(training: Training) -> replay.Recorder:

@@ -57,6 +57,53 @@ def _range(curves: Mapping[str, Curve]) -> tuple[float, float]:
     return low - pad, high + pad
 
 
+@dataclass(frozen=True)
+class Frame:
+    """Where values are drawn: a box of the figure, steps from 0 to `end`, values from `low` to `high`.
+
+    On a logarithmic scale `low` and `high` are powers of ten.
+    """
+
+    box: tuple[float, float, float, float]  # left, right, top, bottom
+    end: float
+    low: float
+    high: float
+    log: bool = False
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """The place of a point; what lies outside is put on the edge."""
+        left, right, top, bottom = self.box
+        value = y if not self.log else math.log10(max(y, 1e-30))
+        share = (value - self.low) / (self.high - self.low)
+        return left + (right - left) * x / self.end, bottom - (bottom - top) * min(max(share, 0.0), 1.0)
+
+    def ticks(self) -> list[float]:
+        """The values that get a line."""
+        if not self.log:
+            return ticks(self.low, self.high, 4 if self.box[3] - self.box[2] > 150 else 3)
+        every = max(1, math.ceil((self.high - self.low) / 4))
+        return [10.0**power for power in range(math.ceil(self.low), math.floor(self.high) + 1, every)]
+
+
+def _frame(
+    curves: Mapping[str, Curve], size: tuple[int, int], last_step: float | None,
+    bounds: tuple[float, float] | None, log: bool,
+) -> Frame:  # fmt: skip
+    steps = [curve[-1][0] for curve in curves.values() if curve]
+    box = (52.0, size[0] - 16.0, 30.0, size[1] - 24.0)
+    if log:
+        curves = {n: [(x, math.log10(max(y, 1e-30))) for x, y in curve] for n, curve in curves.items()}
+    low, high = _range(curves)
+    if log and high - low < 1:
+        low, high = math.floor(low), math.floor(low) + max(1, math.ceil(high - math.floor(low)))
+    if bounds is not None:
+        pad = 0.04 * (bounds[1] - bounds[0])
+        values = [y for curve in curves.values() for _, y in curve] or [bounds[0]]
+        low = bounds[0] - pad if min(values) >= bounds[0] else min(low, bounds[0] - pad)
+        high = bounds[1] + pad if max(values) <= bounds[1] else max(high, bounds[1] + pad)
+    return Frame(box, max([last_step or 0.0, 1.0, *steps]), low, high, log)
+
+
 def curves_svg(
     history: Mapping[str, Curve],
     *,
@@ -64,6 +111,11 @@ def curves_svg(
     height: int = 260,
     last_step: float | None = None,
     title: Words | None = None,
+    bounds: tuple[float, float] | None = None,
+    log: bool = False,
+    goals: Sequence[float] = (),
+    marks: Sequence[tuple[float, str]] = (),
+    colour: int = 0,
 ) -> str:
     """Curves over training steps, with axes and a legend that names each one and its last value.
 
@@ -73,43 +125,66 @@ def curves_svg(
         height: of the view box, legend included.
         last_step: where the step axis ends, so that it does not move while points arrive.
         title: what a screen reader says.
+        bounds: values that are always in sight; more are shown if there are more.
+        log: draw the logarithms.
+        goals: values that get a dashed line.
+        marks: (step, label) of vertical lines; an empty label leaves the line.
+        colour: of the first curve, in the palette.
     """
     curves = {name: decimate(curve) for name, curve in history.items()}
-    left, right, top, bottom = 52, width - 10, 30, height - 24
-    low, high = _range(curves)
-    end = max([last_step or 0.0, 1.0, *(curve[-1][0] for curve in curves.values() if curve)])
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        share = (y - low) / (high - low)
-        return left + (right - left) * x / end, bottom - (bottom - top) * min(max(share, 0.0), 1.0)
-
+    frame = _frame(curves, (width, height), last_step, bounds, log)
     parts = [_open("pg-curves", width, height, title or Words("Loss curves", "损失曲线"))]
-    for value in ticks(low, high):
-        _, y = at(0, value)
-        parts.append(f'<path class="pg-grid" d="M{left} {y:.1f}H{right}"/>')
-        parts.append(_tick(left - 6, y + 4, "end", value))
-    for value in ticks(0, end, 5):
-        x, _ = at(value, low)
-        parts.append(_tick(x, height - 6, "middle", value))
-    parts.append(f'<path class="pg-axis" d="M{left} {top}V{bottom}H{right}"/>')
-    entry = float(left)
+    parts.append(_scales(frame, goals, 5 if width > 400 else 3))
+    parts.append(_marks(frame, marks))
+    entry = frame.box[0]
     for index, (name, curve) in enumerate(curves.items()):
-        parts.append(_curve(index, name, [at(x, y) for x, y in curve], curve, entry))
+        parts.append(_curve(colour + index, name, [frame.at(x, y) for x, y in curve], curve, entry))
         entry += 34 + 7.2 * (len(name) + 6)  # room for any value, so that the legend stays still
     return "".join(parts) + "</svg>"
+
+
+def _scales(frame: Frame, goals: Sequence[float], num_steps: int) -> str:
+    """Both axes with about `num_steps` steps below, and the dashed lines."""
+    left, right, top, bottom = frame.box
+    parts = []
+    for value in frame.ticks():
+        _, y = frame.at(0, value)
+        parts.append(f'<path class="pg-grid" d="M{left:g} {y:.1f}H{right:g}"/>')
+        parts.append(_tick(left - 6, y + 4, "end", value))
+    for value in ticks(0, frame.end, num_steps):
+        x, _ = frame.at(value, 1)
+        parts.append(_tick(x, bottom + 18, "middle", value))
+    for value in goals:
+        _, y = frame.at(0, value)
+        parts.append(f'<path class="pg-goal" d="M{left:g} {y:.1f}H{right:g}"/>')
+    parts.append(f'<path class="pg-axis" d="M{left:g} {top:g}V{bottom:g}H{right:g}"/>')
+    return "".join(parts)
+
+
+def _marks(frame: Frame, marks: Sequence[tuple[float, str]]) -> str:
+    """Vertical lines; labels go into the first of three rows that has room there, or nowhere."""
+    _, right, top, bottom = frame.box
+    parts, taken = [], [0.0, 0.0, 0.0]
+    for step, label in marks:
+        x, _ = frame.at(step, 1)
+        parts.append(f'<path class="pg-mark-line" d="M{x:.1f} {top:g}V{bottom:g}"/>')
+        length = 6.2 * len(label) + 8
+        start = x + 4 if x + length < right else x - length
+        row = next((row for row, end in enumerate(taken) if start >= end), None)
+        if label and row is not None:
+            taken[row] = start + length
+            parts.append(
+                f'<text class="pg-tick pg-mark-name" x="{start:.1f}" y="{top + 11 + 13 * row:g}">'
+                f"{html.escape(label)}</text>"
+            )
+    return "".join(parts)
 
 
 def _tick(x: float, y: float, anchor: str, value: float) -> str:
     return f'<text class="pg-tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{short(value)}</text>'
 
 
-def _curve(
-    index: int,
-    name: str,
-    points: Sequence[tuple[float, float]],
-    curve: Curve,
-    x: float,
-) -> str:
+def _curve(index: int, name: str, points: Sequence[tuple[float, float]], curve: Curve, x: float) -> str:
     """One line, its last point, and its entry in the legend above, at x."""
     colour = f"var(--pg-{index % NUM_COLOURS})"
     last = f" {short(curve[-1][1])}" if curve else ""
@@ -120,10 +195,20 @@ def _curve(
     )
     if not points:
         return legend
-    path = "M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in points)
+    path = _broken(points)
     (px, py) = points[-1]
     dot = f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{colour}"/>'
     return f'{legend}<path class="pg-line" d="{path}" stroke="{colour}"/>{dot}'
+
+
+def _broken(points: Sequence[tuple[float, float]]) -> str:
+    """A line through the points, interrupted where a quantity was not measured for a long time."""
+    gaps = sorted(b[0] - a[0] for a, b in zip(points, points[1:], strict=False))
+    longest = max(12.0, 8 * gaps[len(gaps) // 2]) if gaps else 0.0
+    path = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
+    for (before, _), (x, y) in zip(points, points[1:], strict=False):
+        path.append(f"{'M' if x - before > longest else 'L'}{x:.1f} {y:.1f}")
+    return "".join(path)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ def control(spec: ModelSpec) -> Control | None:
 
 
 def applies(spec: ModelSpec) -> bool:
-    """Whether there is anything to measure."""
-    return control(spec) is not None
+    """Whether there is anything to measure, and the classifier knows such pictures."""
+    return control(spec) is not None and spec.dataset == judge.spec().dataset
 
 
 def settings(spec: ModelSpec) -> list[float]:

@@ -69,9 +69,8 @@ def test_pause_step_reload_resume_stop(open_page):
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(f"{PANEL}.running .shot img", timeout=120_000)
     page.get_by_role("button", name=words["train.pause"]).click()
-    page.wait_for_timeout(10_000)
-    if page.locator(f"{PANEL}.running").count():  # a busy page can miss a click: press once more
-        page.get_by_role("button", name=words["train.pause"]).click()
+    state(page, "paused")
+    page.wait_for_timeout(2_000)  # what the watcher before the click drew must not come back
     state(page, "paused")
     at = step_of(page)
     page.get_by_role("button", name=words["train.one_step"]).click()
@@ -107,7 +106,9 @@ def test_a_telephone_holds_it_and_the_shipped_training_is_replayed(
     open_page, untrained_folder, monkeypatch, dark
 ):
     record(untrained_folder, monkeypatch)
-    page = open_page(width=390, height=844, tab=TRAIN, query=f"?__theme={'dark' if dark else 'light'}")
+    page = open_page(width=390, height=844, query=f"?__theme={'dark' if dark else 'light'}")
+    page.get_by_role("button", name="More tabs").click()  # a telephone has no room for all of them
+    page.locator(".overflow-dropdown").get_by_role("button", name=TRAIN).click()
     page.get_by_role("button", name="Replay").click()
     film = page.locator("#train-replay .film")
     film.wait_for()
@@ -121,6 +122,48 @@ def test_a_telephone_holds_it_and_the_shipped_training_is_replayed(
     film.locator("input").fill("0")
     assert output.inner_text() == "1"
     assert film.locator("svg path.pg-line").count() >= 1
+
+
+PLAYERS = next(
+    name for name in registry.names("Samples") if "players" in {s.key for s in registry.spec(name).switches}
+)
+
+
+def choose(page, label, option):
+    """Pick from a drop-down of the tab."""
+    page.get_by_label(label, exact=True).locator("visible=true").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def test_switches_are_shown_turned_and_marked(open_page):
+    page, words = open_page(tab=TRAIN), table("en")
+    spec = registry.spec(PLAYERS)
+    loss = next(switch for switch in spec.switches if switch.key == "loss")
+    other = next(choice for choice in loss.choices if choice not in (loss.default, "wasserstein"))
+    who = page.get_by_role("radio", name="discriminator")
+    choose(page, "Model", registry.spec(QUICK).title)
+    who.wait_for(state="hidden")
+    choose(page, "Model", spec.title)
+    who.wait_for()
+    fill(page, words, steps=5000, batch_size=4)
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(f"{PANEL}.running .shot img", timeout=120_000)
+    who.check()
+    page.locator("#train-live .changes li", has_text="players → discriminator").wait_for()
+    page.get_by_role("button", name=words["train.techniques"]).click()
+    choose(page, loss.label.en, other)
+    page.get_by_role("button", name=words["train.apply"]).click()
+    page.locator("#train-live .changes li", has_text=f"loss → {other}").wait_for()
+    assert page.locator("#train-live .pg-mark-line").count() == 2
+    assert page.locator("#train-figures figure").count() >= 4
+    page.get_by_role("button", name=words["train.nearest"]).click()
+    page.locator("#train-nearest img").nth(31).wait_for()
+    page.reload()
+    page.get_by_role("tab", name=TRAIN).click()
+    state(page, "running")
+    assert page.get_by_role("radio", name="discriminator").is_checked()  # the form is the training's again
+    page.keyboard.press("Escape")
+    state(page, "stopped", timeout=60_000)
 
 
 def record(folder, monkeypatch):

@@ -159,10 +159,12 @@ def test_every_parameter_gets_a_finite_gradient(name):
     images = data.load(spec.dataset, "train")
     optimizers = model.make_optimizers(spec.recipe)
     for step in range(2):  # behind a layer that starts at zero gradients come with the second update
-        x = data.to_float(images.images[8 * step : 8 * step + 8])
-        metrics = model.train_step(
-            Batch(x, images.labels[8 * step : 8 * step + 8], rng(step), 0.0), optimizers
+        x, labels = (
+            data.to_float(images.images[8 * step : 8 * step + 8]),
+            images.labels[8 * step : 8 * step + 8],
         )
+        progress = 0.4 * step  # networks that grow use some layers at the start only, others only later
+        metrics = model.train_step(Batch(x, labels, rng(step), progress, step), optimizers)
         assert metrics and all(isinstance(value, float) for value in metrics.values())
     assert {key for key, _ in model.named_parameters()} == seen.keys()
     assert all(seen.values()), [key for key, finite in seen.items() if not finite]

@@ -77,9 +77,8 @@ def test_a_saturated_game_gives_no_gradient_and_the_non_saturating_one_does():
 
 def test_label_smoothing_moves_the_best_answer_to_the_label():
     logits = torch.linspace(-4, 4, 801)
-    losses = torch.stack(
-        [_gan.discriminator_loss("non-saturating", v[None], -torch.ones(1), 0.9) for v in logits]
-    )
+    fake = -torch.ones(1)
+    losses = [_gan.discriminator_loss("non-saturating", logit[None], fake, 0.9) for logit in logits]
     assert logits[torch.stack(losses).argmin()].sigmoid().item() == pytest.approx(0.9, abs=0.005)
 
 
@@ -148,9 +147,8 @@ def test_the_generator_waits_for_the_discriminators_steps():
     optimizers = model.make_optimizers(HP)
     turns = ["generator" in moved(model, optimizers, step=step) for step in range(6)]
     assert turns == [True, False, False, True, False, False]
-    assert {"loss_g", "grad_g"} <= set(
-        model.train_step(batch(step=1), optimizers)
-    )  # its last ones stay shown
+    assert "loss_g" in model.train_step(batch(step=3), optimizers)
+    assert "loss_g" not in model.train_step(batch(step=4), optimizers)
 
 
 def test_learning_rates_and_betas_are_each_players_own():

@@ -81,7 +81,6 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
         super().__init__()
         self.latent_shape = (latent_dim,)
         self.techniques = techniques
-        self._last: dict[str, float] = {}  # of the player that sits an update out
 
     def prepare(self) -> None:
         """Put on the layers that the techniques ask for; pictures stay channels last."""
@@ -95,8 +94,6 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
     def tune(self, values: Mapping[str, Any]) -> None:
         """Turn techniques by name; those that add layers only before the training."""
         before, self.techniques = self.techniques, replace(self.techniques, **values)
-        if (self.techniques.loss, self.techniques.penalty) != (before.loss, before.penalty):
-            self._last = {}  # they were readings of another game
         if self.techniques.minibatch != before.minibatch:
             self.discriminator.set_minibatch(self.techniques.minibatch)
         if before.spectral_norm and not self.techniques.spectral_norm:
@@ -120,17 +117,21 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
         return randn((num, *self.latent_shape), generator, device)
 
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
-        """One update of the discriminator and, every `d_steps` of them, one of the generator."""
+        """One update of the discriminator and, every `d_steps` of them, one of the generator.
+
+        The losses are those of who was updated.
+        """
         t = self.techniques
         turn_g = t.players == "generator" or (t.players == "both" and batch.step % t.d_steps == 0)
         z = self.draw(len(batch.x), batch.generator, batch.x.device)
         with torch.set_grad_enabled(turn_g):
             fake = self.generator(z, batch.labels)
+        metrics: dict[str, float] = {}
         if t.players != "generator":
-            self._last |= self._update_discriminator(batch, fake.detach(), optimizers["discriminator"])
+            metrics |= self._update_discriminator(batch, fake.detach(), optimizers["discriminator"])
         if turn_g:  # on the same fakes, judged by the discriminator that has just learnt from them
-            self._last |= self._update_generator(batch, fake, optimizers["generator"])
-        return dict(self._last)
+            metrics |= self._update_generator(batch, fake, optimizers["generator"])
+        return metrics
 
     def _update_discriminator(self, batch: Batch, fake: Tensor, optimizer: Optimizer) -> dict[str, float]:
         t, noise = self.techniques, self._noise(batch)
@@ -149,7 +150,10 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
             with torch.no_grad():
                 torch._foreach_clamp_min_(list(self.discriminator.parameters()), -t.clip)
                 torch._foreach_clamp_max_(list(self.discriminator.parameters()), t.clip)
-        metrics = {"loss_d": loss.item(), "grad_d": grad.item()} | t.readings(score_real, score_fake)
+        metrics = {"loss_d": loss.item(), "grad_d": grad.item()}
+        metrics |= t.reading("real", score_real) | t.reading("fake", score_fake)
+        if t.loss == "wasserstein":
+            metrics["wasserstein"] = metrics["score_real"] - metrics["score_fake"]
         return metrics | ({"penalty": penalty.item()} if isinstance(penalty, Tensor) else {})
 
     def _update_generator(self, batch: Batch, fake: Tensor, optimizer: Optimizer) -> dict[str, float]:
@@ -161,7 +165,9 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
         self.discriminator.requires_grad_(True)
         grad = gradient_norm(self.generator.parameters())
         optimizer.step()
-        return {"loss_g": loss.item(), "grad_g": grad.item()}
+        metrics = {"loss_g": loss.item(), "grad_g": grad.item()}
+        alone = self.techniques.players == "generator"  # then D's own update does not read this
+        return metrics | (self.techniques.reading("fake", score) if alone else {})
 
     def real(self, batch: Batch) -> Tensor:
         """The real pictures as this discriminator wants them."""

@@ -27,8 +27,8 @@ class ConvConfig:
 
     latent_dim: int = 64
     channels: int = 1
-    generator_widths: tuple[int, int, int] = (256, 128, 64)
-    discriminator_widths: tuple[int, int, int] = (48, 96, 192)
+    generator_widths: tuple[int, int, int] = (128, 64, 32)
+    discriminator_widths: tuple[int, int, int] = (32, 64, 128)
     discriminator_norm: str = "batch"
     num_classes: int = 0
 

@@ -56,15 +56,16 @@ class Techniques:
         """Adam's decay rates, as a recipe has them."""
         return self.beta1, self.beta2
 
-    def readings(self, real: Tensor, fake: Tensor) -> dict[str, float]:
-        """What D says on average, from its (B,) outputs: probabilities if it has them, else scores."""
+    def reading(self, which: str, output: Tensor) -> dict[str, float]:
+        """What D says on average of the ``real`` or the ``fake`` pictures, from its (B,) outputs on them.
+
+        A probability ``d_...`` if it has them (for least squares the plain output, which has the same goals),
+        else a score ``score_...``.
+        """
         if self.loss in ("wasserstein", "hinge"):
-            scores = {"score_real": real.mean().item(), "score_fake": fake.mean().item()}
-            gap = scores["score_real"] - scores["score_fake"]
-            return scores | ({"wasserstein": gap} if self.loss == "wasserstein" else {})
-        if self.loss != "least-squares":
-            real, fake = real.sigmoid(), fake.sigmoid()
-        return {"d_real": real.mean().item(), "d_fake": fake.mean().item()}
+            return {f"score_{which}": output.mean().item()}
+        output = output if self.loss == "least-squares" else output.sigmoid()
+        return {f"d_{which}": output.mean().item()}
 
 
 def switches(techniques: Techniques, **fixed: object) -> tuple[Switch, ...]:

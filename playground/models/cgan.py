@@ -32,8 +32,6 @@ class CGANConfig(ConvConfig):
         techniques: of the training.
     """
 
-    generator_widths: tuple[int, int, int] = (128, 64, 32)
-    discriminator_widths: tuple[int, int, int] = (32, 64, 128)
     num_classes: int = 10
     techniques: Techniques = Techniques(real_label=0.9)
 

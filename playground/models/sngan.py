@@ -7,9 +7,8 @@ sigma is tracked by one power iteration an update (algorithm 1). The game is the
     loss_d = E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))],    loss_g = -E[D(G(z))].
 
 Like the paper: spectral norm on every layer of the discriminator and on none of the generator, no other norm
-in the discriminator, one update of each. Differences: DCGAN's networks with fewer channels, beta_1 = 0.5,
-larger learning rates that fall to zero, the discriminator's 0.4 times the generator's; pictures are drawn by
-a moving average of the generator's weights.
+in the discriminator, one update of each. Differences: DCGAN's networks with fewer channels, beta_1 = 0.5, a
+larger learning rate that falls to zero; pictures are drawn by a moving average of the generator's weights.
 """
 
 from dataclasses import dataclass
@@ -28,10 +27,8 @@ class SNGANConfig(ConvConfig):
         techniques: of the training.
     """
 
-    generator_widths: tuple[int, int, int] = (128, 64, 32)
-    discriminator_widths: tuple[int, int, int] = (32, 64, 128)
     discriminator_norm: str = "none"
-    techniques: Techniques = Techniques(loss="hinge", spectral_norm=True, lr_d=0.4)
+    techniques: Techniques = Techniques(loss="hinge", spectral_norm=True)
 
 
 class SNGAN(AdversarialModel):

@@ -11,7 +11,7 @@ clipping every weight to [-c, c] after each update, and is trained five times fo
 the estimate (`wasserstein` among the curves, in units of the unknown Lipschitz constant) means something.
 
 Like the paper: clipping, RMSprop, n_critic = 5 (algorithm 1), DCGAN's networks with their batch norm.
-Differences: fewer channels than `dcgan`, a larger learning rate that falls to zero and a larger clipping
+Differences: a larger learning rate that falls to zero and a larger clipping
 bound; pictures are drawn by a moving average of the generator's weights.
 """
 
@@ -31,8 +31,6 @@ class WGANConfig(ConvConfig):
         techniques: of the training.
     """
 
-    generator_widths: tuple[int, int, int] = (128, 64, 32)
-    discriminator_widths: tuple[int, int, int] = (32, 64, 128)
     techniques: Techniques = Techniques(
         loss="wasserstein", penalty="weight clipping", clip=0.03, d_steps=5, rmsprop=True
     )

@@ -11,7 +11,8 @@ import gradio as gr
 from gradio.context import Context
 
 from playground import data, jobs, listing, locale, registry, validation, weights
-from playground.spec import ModelSpec, Words
+from playground.schedules import switches_of
+from playground.spec import Control, ModelSpec, Words
 from playground.tabs.runs import Refused, Runs
 from playground.validation import InvalidInput
 
@@ -200,12 +201,17 @@ def obtain(name: str, owner: str) -> Any:
 
 def describe(name: str) -> dict[str, Any]:
     """A model as the web API lists it."""
-    controls: list[dict[str, Any]] = [
-        {"key": c.key, "label": c.label.en, "kind": c.kind, "default": c.default, "minimum": c.minimum}
-        | {"maximum": c.maximum, "step": c.step, "choices": list(c.choices)}
-        for c in registry.spec(name).controls
-    ]
-    return listing.facts(name) | {"shipped": registry.shipped(name), "controls": controls}
+    spec = registry.spec(name)
+    switches = [_knob(s) | {"live": s.live} for s in switches_of(spec, spec.recipe)]
+    knobs = {"controls": [_knob(control) for control in spec.controls], "switches": switches}
+    return listing.facts(name) | {"shipped": registry.shipped(name)} | knobs
+
+
+def _knob(c: Control) -> dict[str, Any]:
+    return {
+        "key": c.key, "label": c.label.en, "kind": c.kind, "default": c.default, "minimum": c.minimum,
+        "maximum": c.maximum, "step": c.step, "choices": list(c.choices),
+    }  # fmt: skip
 
 
 def html(value: str, **options: Any) -> gr.HTML:

@@ -1,26 +1,30 @@
-"""The HTML of the Train tab: the live panel, and the film, which is scrubbed without asking the server."""
+"""The HTML of the Train tab: the live panel, the film, which is scrubbed without the server, and neighbours.
+
+The small multiples are in `playground.tabs.train_charts`.
+"""
 
 import html
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from playground import figures, svg
+from playground import figures
 from playground.job import JobView
 from playground.locale import both
+from playground.tabs import train_charts
 from playground.tabs.train_request import data_title
 from playground.validation import Term
 
 DASH = "–"
-_POINTS = 150  # of a curve on the page: more cannot be told apart
-_WIDTH, _HEIGHT = 460, 250  # small, so that the words stay legible on a telephone
+_MAX_CHANGES = 8  # in the list below the curves
 
 _PAGE = Path(__file__).parent / "page"
 STYLE = (_PAGE / "train.css").read_text(encoding="utf-8")
+CHARTS_STYLE = (_PAGE / "train_charts.css").read_text(encoding="utf-8")
 FILM_STYLE = (_PAGE / "train_film.css").read_text(encoding="utf-8")
 FILM_SCRIPT = (_PAGE / "train_film.js").read_text(encoding="utf-8")
 
@@ -55,13 +59,6 @@ def film(moments: Sequence[tuple[int, Tensor]], about: str, curves: str = "", pl
     )
 
 
-def curves(losses: Mapping[str, Sequence[Sequence[float]]], last_step: float | None) -> str:
-    """Loss curves by name."""
-    pairs = {name: [(step, value) for step, value in curve] for name, curve in losses.items()}
-    points = {name: svg.decimate(curve, _POINTS) for name, curve in pairs.items()}
-    return svg.curves_svg(points, width=_WIDTH, height=_HEIGHT, last_step=last_step)
-
-
 def shot(moments: Sequence[tuple[int, Tensor]]) -> str:
     """The latest samples as an image, or nothing."""
     if not moments:
@@ -73,7 +70,8 @@ def shot(moments: Sequence[tuple[int, Tensor]]) -> str:
 
 def empty() -> str:
     """The live panel before anything is trained, as high as it will be."""
-    return _panel("idle", both("common.keys"), curves({}, 1), "", "", 0.0, [DASH] * 4, "")
+    drawn = train_charts.main_chart({}, 1)
+    return _panel("idle", both("common.keys"), drawn, "", "", 0.0, [DASH] * 4, "")
 
 
 def live(view: JobView, image: str) -> str:
@@ -81,8 +79,8 @@ def live(view: JobView, image: str) -> str:
     event, request = view.event, view.request
     title = html.escape(request.spec.title)
     asked = both(
-        "train.asked", model=title, dataset=data_title(request.dataset), lr=f"{request.recipe.lr:g}",
-        batch_size=request.recipe.batch_size,
+        "train.asked", model=title, dataset=data_title(request.dataset),
+        lr=f"{view.switches.get('lr', request.recipe.lr):g}", batch_size=request.recipe.batch_size,
     )  # fmt: skip
     step = event.step if event else 0
     total = event.num_steps if event else request.recipe.num_steps
@@ -92,9 +90,40 @@ def live(view: JobView, image: str) -> str:
     ]  # fmt: skip
     shown = f"{view.moments[-1][0]:,}" if view.moments else DASH
     return _panel(
-        view.state, asked, curves(view.losses, total), image, both("train.samples", step=shown),
-        event.progress if event else 0.0, numbers, _said(view),
+        view.state, asked, train_charts.main_chart(view.losses, total, view.changes), image,
+        both("train.samples", step=shown), event.progress if event else 0.0, numbers,
+        _said(view) + changed(view.changes),
     )  # fmt: skip
+
+
+def changed(changes: train_charts.Changes) -> str:
+    """The switches that were turned, the latest first."""
+    lines = []
+    for step, values in list(changes)[-_MAX_CHANGES:][::-1]:
+        told = html.escape(", ".join(train_charts.said(key, value) for key, value in values.items()))
+        when = both("train.at_step", step=f"{step:,}") if step else both("train.at_start")
+        lines.append(f"<li>{when} <b>{told}</b></li>")
+    return f'<ol class="changes">{"".join(lines)}</ol>' if lines else ""
+
+
+def nearest(samples: Tensor, found: Tensor, distances: Tensor, step: int) -> str:
+    """Samples and the training pictures closest to them.
+
+    Args:
+        samples: (B, C, H, W) uint8.
+        found: the same shape, the pictures closest to them.
+        distances: (B,) root mean square differences of the pixels, 0 to 255.
+        step: of the samples.
+    """
+    pairs = []
+    for sample, real, distance in zip(samples, found, distances.tolist(), strict=True):
+        images = [
+            f'<img src="{figures.png_data_uri(figures.grid(x.permute(1, 2, 0)[None].numpy()))}" alt="{name}">'
+            for x, name in ((sample, "sample · 样本"), (real, "training picture · 训练图片"))
+        ]
+        pairs.append(f"<figure>{''.join(images)}<figcaption>{distance / 255:.2f}</figcaption></figure>")
+    about = both("train.nearest_about", step=f"{step:,}")
+    return f'<div class="nearest"><p>{about}</p><div class="pairs">{"".join(pairs)}</div></div>'
 
 
 def _said(view: JobView) -> str:
@@ -128,7 +157,7 @@ def _panel(
         f'<div class="body"><div class="curves">{plot}</div>'
         f'<figure><div class="shot">{image}</div><figcaption>{caption}</figcaption></figure></div>'
         f'<div class="pg-bar"><i style="width:{100 * share:.1f}%"></i></div><dl>{facts}</dl>'
-        f'<p class="said" role="status">{said}</p></div>'
+        f'<div class="said" role="status">{said}</div></div>'
     )
 
 

@@ -33,8 +33,12 @@ def check(
     lr: Any,
     batch_size: Any,
     most: int = MAX_STEPS,
+    switches: Any = None,
 ) -> Request:
-    """A training as it was asked for, every value checked; what is None follows the model's recipe."""
+    """A training as it was asked for, every value checked; what is None follows the model's recipe.
+
+    `switches` is a mapping from names to values, as `validation.switches` takes them, or None.
+    """
     spec = validation.model(model, "Samples")
     recipe = spec.recipe
     if num_steps is not None:
@@ -47,7 +51,8 @@ def check(
     if minutes is not None:
         minutes = validation.number(minutes, "minutes", 0, MAX_MINUTES) or None
     name = validation.dataset(dataset, datasets(spec))
-    return Request(spec, name, recipe, validation.seed(seed), minutes)
+    turned = validation.switches(spec, recipe, switches, running=False)
+    return Request(spec, name, recipe, validation.seed(seed), minutes, turned)
 
 
 def data_title(name: str) -> str:
@@ -57,7 +62,7 @@ def data_title(name: str) -> str:
 
 def report(view: JobView, language: str) -> dict[str, Any]:
     """A job as the web API tells it."""
-    event, message = view.event, view.message
+    event, message, found = view.event, view.message, view.diagnosis
     if isinstance(message, Term):
         message = locale.text(message.key, language, **message.params)
     picture = None
@@ -69,6 +74,11 @@ def report(view: JobView, language: str) -> dict[str, Any]:
         "step": event.step if event else 0,
         "num_steps": event.num_steps if event else view.request.recipe.num_steps,
         "losses": dict(event.metrics) if event else {},
+        "switches": dict(view.switches),
+        "changes": [{"step": step, "values": values} for step, values in view.changes],
+        "class_entropy": found.class_entropy if found else None,
+        "class_counts": list(found.counts) if found else None,
+        "distinct": found.distinct if found else None,
         "images_per_second": round(event.images_per_second, 1) if event else None,
         "seconds_left": round(view.eta, 1) if math.isfinite(view.eta) else None,
         "samples": picture,

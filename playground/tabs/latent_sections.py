@@ -1,0 +1,269 @@
+"""The Latent tab's sections: each yields how much is done, 0 to 1, and at last what its panel is sent."""
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from playground import data, directions, judge, latent, svg
+from playground.latent import Smoothness
+from playground.locale import both
+from playground.spec import HasStyles
+from playground.tabs import latent_panel as panel
+from playground.tabs.latent_request import Asked, code, ends, reading
+
+NUM_CODES = 2000  # test pictures on the map, latents behind principal directions
+NUM_CELLS = 20  # a side of the map
+NUM_DIRECTIONS = 8
+SIGMAS = torch.linspace(-3, 3, 13)
+STRENGTHS = torch.linspace(-1.5, 1.5, 13)
+SPREADS = torch.linspace(0, 1.5, 16)
+NUM_SPREAD = 25  # pictures at each spread
+NUM_SIDES = 4  # sources on each side of the table of mixed styles
+_SURE = 0.6
+
+Section = Iterator[float | str]
+_CODES: "WeakKeyDictionary[Any, tuple[Tensor, Tensor, Tensor]]" = WeakKeyDictionary()
+
+
+def _decoded(
+    model: Any, asked: Asked, z: Tensor, low: float = 0.0, spread: float | None = None
+) -> Generator[float, None, Tensor]:
+    """Decode latents, reporting the share from `low` to 1; gives (B, C, H, W) back."""
+    parts: list[Tensor] = []
+    spread = asked.spread if spread is None else spread
+    for part in latent.decode(model, z, asked.labels(len(z)), asked.chunk, spread):
+        parts.append(part)
+        yield low + (1 - low) * sum(map(len, parts)) / len(z)
+    return torch.cat(parts)
+
+
+def paths(
+    model: Any, asked: Asked, names: Sequence[str], num: int
+) -> Generator[float, None, dict[str, tuple[Tensor, Tensor, Smoothness]]]:
+    """Walk each named path once: its latents, its pictures and how evenly they change."""
+    a, b = ends(model, asked)
+    z = torch.cat([latent.PATHS[name](a, b, latent.moments(num)) for name in names])
+    x = yield from _decoded(model, asked, z)
+    found = zip(names, z.split(num), x.split(num), strict=True)
+    return {name: (codes, seen, latent.measure(seen, asked.spec)) for name, codes, seen in found}
+
+
+def interpolation(model: Any, asked: Asked, num: int) -> Section:
+    """Every way from one end to the other, strip below strip, with their numbers."""
+    found = yield from paths(model, asked, list(latent.PATHS), num)
+    if isinstance(model, HasStyles):
+        z, t = ends(model, asked), latent.moments(num)
+        x = latent.style_path(model, z, asked.labels(2), t, asked.spread)
+        found["w"] = z, x, latent.measure(x, asked.spec)
+    strips = [_strip(asked, name, *way) for name, way in found.items()]
+    _, x, smooth = next(iter(found.values()))
+    status = both("latent.from_to", model=asked.spec.title) + f"<b>{_end(asked, 0)} → {_end(asked, 1)}</b>"
+    yield panel.reel(
+        [strip for strip, _ in strips], [f"{100 * t:.0f}%" for t in latent.moments(num).tolist()],
+        status + _held(asked), note=both(f"latent.paths_{smooth.seen_by}"),
+        thumbs=_thumbs(model, asked, (0, 1)), history=[line for _, line in strips],
+        downloads=panel.downloads(x, f"{asked.spec.name}-{asked.seeds[0]}-{asked.seeds[1]}"),
+    )  # fmt: skip
+
+
+def _strip(
+    asked: Asked, name: str, z: Tensor, x: Tensor, smooth: Smoothness
+) -> tuple[dict[str, Any], list[str]]:
+    """One path as a row of the reel and as a line of the table."""
+    norms = z.flatten(1).norm(dim=1)
+    numbers = {
+        "length": f"{smooth.length:.2f}",
+        "detour": f"{smooth.detour:.2f}",
+        "uneven": f"{smooth.unevenness:.2f}",
+    }
+    middle, expected = f"{norms[len(norms) // 2]:.1f}", f"{z[0].numel() ** 0.5:.1f}"
+    note = both(f"latent.{name}_note", middle=middle, expected=expected, **numbers)
+    way = f"{_end(asked, 0)} → {_end(asked, 1)}, {both(f'latent.{name}_short')}"
+    steps = [round(step, 4) for step in smooth.steps]
+    return panel.row(both(f"latent.{name}"), x, note, steps=steps), [asked.spec.title, way, *numbers.values()]
+
+
+def _end(asked: Asked, index: int) -> str:
+    if asked.pictures[index] is not None:
+        return both("latent.your_picture")
+    return both("latent.seed_number", seed=asked.seeds[index])
+
+
+def _held(asked: Asked) -> str:
+    return "" if asked.label is None else f"&nbsp;· {both('latent.class_held', label=asked.label)}"
+
+
+def _thumbs(model: Any, asked: Asked, indices: Sequence[int]) -> list[dict[str, str]]:
+    """An own picture as the model sees it and what it is read as; and what its code decodes to."""
+    found = []
+    for index in indices:
+        x = asked.pictures[index]
+        if x is None:
+            continue
+        again = torch.cat(list(latent.decode(model, code(model, asked, x), asked.labels(1), 1)))
+        found.append(panel.thumb(both("latent.as_seen") + _read_as(x, asked), x))
+        found.append(panel.thumb(both("latent.again"), again))
+    return found
+
+
+def _read_as(x: Tensor, asked: Asked) -> str:
+    """What the classifier makes of a digit; a picture that is none is told so."""
+    if not is_digits(asked):
+        return ""
+    label, sure = reading(x)
+    return " " + both("latent.read" if sure >= _SURE else "latent.no_digit", label=label, sure=f"{sure:.0%}")
+
+
+def is_digits(asked: Asked) -> bool:
+    """Whether the classifier knows what this model draws."""
+    return asked.spec.dataset == judge.spec().dataset
+
+
+def grid(model: Any, asked: Asked, others: tuple[int, int] | None, num: int) -> Section:
+    """The pictures between two latents, or four."""
+    corners = ends(model, asked)
+    if others is not None:
+        more = [latent.draw(model, seed, asked.spread) for seed in others]
+        corners = torch.cat([corners, *more])
+    x = yield from _decoded(model, asked, latent.sheet(corners, num))
+    names = [_end(asked, 0), _end(asked, 1)]
+    if others is None:
+        names = [names[0], "", "", names[1]]
+    else:
+        names += [both("latent.seed_number", seed=seed) for seed in others]
+    note = both("latent.grid_note_2" if others is None else "latent.grid_note_4")
+    status = both("latent.grid_status", model=asked.spec.title, num=num * num) + _held(asked)
+    yield panel.plane(x, num, status, corners=names, note=note)
+
+
+def codes(model: Any, asked: Asked) -> Generator[float, None, tuple[Tensor, Tensor, Tensor]]:
+    """Codes, pictures and labels of test pictures; computed by the first who asks."""
+    if model not in _CODES:
+        images, parts = data.load(asked.spec.dataset, "test"), []
+        for part in directions.encode(model, images, NUM_CODES):
+            parts.append(part)
+            yield 0.8 * sum(len(labels) for _, _, labels in parts) / min(NUM_CODES, len(images))
+        z, x, labels = (torch.cat(found) for found in zip(*parts, strict=True))
+        _CODES[model] = z, x, labels
+    return _CODES[model]
+
+
+def chart(model: Any, asked: Asked) -> Section:
+    """The map: where test pictures lie, and what every place decodes to."""
+    z, _, labels = yield from codes(model, asked)
+    plane = directions.plane(z)
+    x = yield from _decoded(model, asked, plane.cells(NUM_CELLS), 0.8)
+    places = plane.place(z)
+    inside = ((places >= 0) & (places <= 1)).all(1)
+    across, up = (1000 * places[inside]).round().int().T
+    points = [
+        list(point)
+        for point in zip(across.tolist(), (1000 - up).tolist(), labels[inside].tolist(), strict=True)
+    ]
+    dims = z[0].numel()
+    key = "latent.map_note_2" if dims == 2 else "latent.map_note"
+    note = both(key, dims=dims, share=f"{plane.share:.0%}")
+    status = both("latent.map_status", model=asked.spec.title, num=len(z))
+    names = list(data.load(asked.spec.dataset, "test").classes)
+    yield panel.plane(x, NUM_CELLS, status, points=points, names=names, note=note)
+
+
+def arithmetic(model: Any, asked: Asked, source: int, target: int) -> Section:
+    """A code plus differences of means: from class to class, and along what is measured on strokes."""
+    z, x, labels = yield from codes(model, asked)
+    own = asked.pictures[0]
+    if own is None:
+        rows = (labels == source).nonzero()[:, 0]
+        chosen = rows[asked.seeds[0] % len(rows)]
+        base, seen = z[chosen][None], x[chosen][None]
+    else:
+        source = reading(own)[0] if is_digits(asked) else source
+        base, seen = code(model, asked, own), own
+    means = directions.class_means(z, labels)
+    moves = {both("latent.to_class", source=source, target=target): means[target] - means[source]}
+    for name, values in directions.strokes(x).items():
+        moves[both(f"latent.{name}")] = directions.contrast(z, values, labels)
+    weights = STRENGTHS.view(-1, *[1] * (z.dim() - 1))
+    shifted = torch.cat([base + weights * move for move in moves.values()])
+    pictures = yield from _decoded(model, asked, shifted, 0.8)
+    strips = zip(moves, pictures.split(len(STRENGTHS)), strict=True)
+    rows_ = [panel.row(title, strip) for title, strip in strips]
+    again = pictures[len(STRENGTHS) // 2][None]
+    thumbs = [panel.thumb(both("latent.as_seen") + _read_as(seen, asked), seen)]
+    yield panel.reel(
+        rows_, [f"{s:+.2f}" for s in STRENGTHS.tolist()],
+        both("latent.arithmetic_status", model=asked.spec.title),
+        start=len(STRENGTHS) // 2, note=both("latent.arithmetic_note", num=len(z)),
+        thumbs=[*thumbs, panel.thumb(both("latent.again"), again)],
+    )  # fmt: skip
+
+
+def principal(model: Any, asked: Asked) -> Section:
+    """One latent along the principal directions of the generator's features."""
+    found = directions.principal(model, NUM_DIRECTIONS, asked.labels(NUM_CODES), NUM_CODES)
+    yield 0.5
+    z = ends(model, asked)[:1]
+    x = directions.walk(model, z, found, SIGMAS, asked.labels(1))
+    rows = []
+    for index, (strip, share) in enumerate(zip(x, found.share.tolist(), strict=True)):
+        note = both("latent.variance", share=f"{share:.1%}")
+        key = f"{asked.name}-{index + 1}"
+        rows.append(panel.row(both("latent.direction", number=index + 1), strip, note, key=key))
+    status = (
+        both("latent.directions_status", model=asked.spec.title) + f"<b>{_end(asked, 0)}</b>" + _held(asked)
+    )
+    kind = "styles" if found.in_styles else "features"
+    yield panel.reel(
+        rows, [f"{s:+.1f} σ" for s in SIGMAS.tolist()], status, start=len(SIGMAS) // 2,
+        note=both(f"latent.directions_{kind}", num=NUM_CODES),
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def styles(model: Any, asked: Asked) -> Section:
+    """Style mixing: the layers below a crossing take one latent's style, the layers above another's."""
+    where, num = judge.device_of(model), model.num_styles
+    z = ends(model, asked).to(where)
+    labels = asked.labels(2)
+    first, second = model.styles(z, None if labels is None else labels.to(where))
+    layers = torch.arange(num + 1, device=where)[:, None, None]
+    below = torch.arange(num, device=where)[None, :, None]
+    crossed = torch.where(below < layers, second, first)
+    single = torch.where(below == layers - 1, second, first)
+    yield 0.3
+    x = model.synthesise(torch.cat([crossed, single])).float().cpu()
+    titles = ("latent.crossed", "latent.single")
+    rows = [panel.row(both(title), strip) for title, strip in zip(titles, x.split(num + 1), strict=True)]
+    status = both("latent.styles_status", model=asked.spec.title, num=num)
+    status += f"<b>{_end(asked, 0)} → {_end(asked, 1)}</b>"
+    yield panel.reel(rows, [f"{k} / {num}" for k in range(num + 1)], status, note=both("latent.styles_note"))
+
+
+def truncation(model: Any, asked: Asked) -> Section:
+    """The same seeds at every spread: typical and alike, or varied and odd."""
+    base, unscaled = latent.draw(model, asked.seeds[0], num=NUM_SPREAD), isinstance(model, HasStyles)
+    frames: list[Tensor] = []
+    says: list[str] = []
+    curves: dict[str, list[tuple[float, float]]] = {"confidence": [], "diversity": []}
+    for done, spread in enumerate(SPREADS.tolist(), 1):
+        z, labels = base if unscaled else spread * base, asked.labels(NUM_SPREAD)
+        x = torch.cat(list(latent.decode(model, z, labels, NUM_SPREAD, spread)))
+        side = int(NUM_SPREAD**0.5)
+        frames.append(torch.cat([torch.cat(list(line), 2) for line in x.split(side)], 1))
+        curves["diversity"].append((spread, latent.diversity(x, asked.spec)))
+        said = both("latent.diversity", diversity=f"{curves['diversity'][-1][1]:.2f}")
+        if is_digits(asked):
+            curves["confidence"].append((spread, latent.confidence(x)))
+            said += both("latent.confidence", confidence=f"{curves['confidence'][-1][1]:.0%}")
+        says.append(said)
+        yield done / len(SPREADS)
+    plot = svg.curves_svg({k: v for k, v in curves.items() if v}, width=520, height=220, last_step=1.5)
+    strip = panel.row(both("latent.sheet", num=NUM_SPREAD), torch.stack(frames), says=says, large=True)
+    yield panel.reel(
+        [strip], [f"{s:.1f}" for s in SPREADS.tolist()],
+        both("latent.truncation_status", model=asked.spec.title) + _held(asked), start=10,
+        note=f'<figure class="plot">{plot}</figure>' + both("latent.truncation_note"),
+    )  # fmt: skip

@@ -1,0 +1,137 @@
+"""What the buttons of the Train tab do: begin, pause, turn switches, take advice, compare, replay."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from playground import data, diagnosis, jobs, locale, registry, replay, validation
+from playground.job import FINAL, Request
+from playground.tabs import common, train_charts, train_coach, train_form, train_panel
+from playground.tabs.train_form import Form
+from playground.tabs.train_request import data_title, datasets
+from playground.validation import InvalidInput
+
+
+def begin(asked: Request, pace: float, session: str, *, single: bool = False) -> str:
+    """Begin a training; returns the job's id."""
+    job_id = jobs.worker().submit(session, asked, single=single)
+    if pace:
+        jobs.worker().pace(job_id, pace)
+    return job_id
+
+
+def going(job_id: Any) -> bool:
+    """Whether there is such a job and it is not over."""
+    try:
+        return jobs.worker().view(job_id).state not in FINAL
+    except InvalidInput:
+        return False
+
+
+@common.guarded
+def pause_or_resume(job_id: Any, request: gr.Request) -> None:
+    """Pause what runs or waits, resume what is paused."""
+    if jobs.worker().view(job_id).state == "paused":
+        jobs.worker().resume(job_id)
+    else:
+        jobs.worker().pause(job_id)
+
+
+@common.guarded
+def stop(job_id: Any, request: gr.Request) -> None:
+    """End the training after the update under way; without one there is nothing to do."""
+    try:
+        jobs.worker().stop(job_id)
+    except InvalidInput:
+        return
+
+
+@common.guarded
+def slow_down(job_id: Any, pace: Any, request: gr.Request) -> None:
+    """Slow motion for the training that is not over; without one the next start has it."""
+    if going(job_id):
+        jobs.worker().pace(job_id, pace)
+
+
+def turn(job_id: Any, model: Any, values: Mapping[str, Any], code: str) -> None:
+    """Turn the switches of the training under way that differ from what the form says, and say what waits.
+
+    Raises:
+        InvalidInput: if there is none, or it trains another model.
+    """
+    view = jobs.worker().view(job_id)
+    spec = view.request.spec
+    if model != spec.name:
+        raise InvalidInput("train.other_model", model=spec.title)
+    live = {switch.key for switch in train_form.own_switches(spec) if switch.live}
+    differ = {key: value for key, value in values.items() if view.switches[key] != value}
+    jobs.worker().change(job_id, {key: value for key, value in differ.items() if key in live})
+    later = ", ".join(key for key in differ if key not in live)
+    if later:
+        gr.Info(locale.text("train.later", code, switches=later), title="")
+    elif not differ:
+        gr.Info(locale.text("train.no_change", code), title="")
+
+
+@common.guarded
+def neighbours(job_id: Any, request: gr.Request) -> str:
+    """The training pictures closest to the samples shown."""
+    view = jobs.worker().view(job_id)
+    if not view.moments:
+        raise InvalidInput("train.no_samples")
+    step, x = view.moments[-1]
+    with common.RUNS.open(common.session(request), "neighbours") as run, run.turn():
+        images = data.load(view.request.dataset, "train").images
+        rows, distances = diagnosis.nearest(x, images)
+    return train_panel.nearest(x, images[rows], distances, step)
+
+
+@common.guarded
+def replayed(model: Any, request: gr.Request) -> str:
+    """The film of how a model's shipped weights were trained."""
+    spec = validation.model(model, "Samples")
+    recorded = replay.read(spec.name)
+    card, frames = registry.card(spec.name), recorded["frames"]
+    about = locale.both(
+        "train.replayed", model=spec.title, steps=f"{card['num_steps']:,}", minutes=card["training_minutes"],
+        device=card["device"],
+    )  # fmt: skip
+    last = max(curve[-1][0] for curve in recorded["losses"].values())
+    return train_panel.film(frames, about, train_charts.main_chart(recorded["losses"], last), play=True)
+
+
+def chosen(form: Form, model: Any, job_id: Any) -> list[Any]:
+    """What a model brings along: data sets, batch size, switches, and the figures its training will have."""
+    try:
+        spec = validation.model(model, "Samples")
+    except InvalidInput:
+        return [gr.skip()] * (3 + len(form.shown))
+    names = [(data_title(name), name) for name in datasets(spec)]
+    figures = gr.skip()
+    if not going(job_id):
+        figures = train_charts.panels({}, 1, (), None, train_charts.expected(spec, spec.dataset))
+    sets = gr.update(choices=names, value=spec.dataset)
+    return [sets, spec.recipe.batch_size, *form.chosen(spec), figures]
+
+
+def recalled(form: Form, job_id: Any) -> list[Any]:
+    """The form as the training that a page comes back to was asked for and now stands."""
+    try:
+        view = jobs.worker().view(job_id)
+    except InvalidInput:
+        return [gr.skip()] * (len(form.fields) + len(form.shown))
+    return form.filled(view.request, view.switches)
+
+
+def advised(form: Form, job_id: Any, model: Any, key: Any) -> list[Any]:
+    """Do what an advice suggests: turn what may be turned now, and set the form for the next start."""
+    view = jobs.worker().view(job_id)
+    given = {advice.key: advice for advice in train_coach.advices(view)}
+    if not isinstance(key, str) or key not in given:
+        raise InvalidInput("train.advice_gone")
+    spec, changes = view.request.spec, given[key].changes
+    live = {switch.key for switch in train_form.own_switches(spec) if switch.live}
+    if view.state not in FINAL:
+        jobs.worker().change(job_id, {k: v for k, v in changes.items() if k in live})
+    return form.put(spec, changes) if model == spec.name else [gr.skip()] * len(form.knobs)

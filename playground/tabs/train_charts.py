@@ -1,0 +1,166 @@
+"""The figures of a training: one axis for the losses, small multiples for everything that is no loss.
+
+Which curve belongs where is decided by its name; a name nobody thought of gets a figure of its own.
+"""
+
+import html
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from playground import svg
+from playground.diagnosis import Diagnosis, possible
+from playground.locale import both, spans, words
+from playground.spec import ModelSpec
+from playground.validation import shown
+
+WIDTH, HEIGHT = 460, 250  # of the losses: small, so that the words stay legible on a telephone
+_SMALL = (360, 185)
+_POINTS, _SMALL_POINTS = 150, 90  # of a curve on the page: more cannot be told apart
+_MAX_MARKS = 12
+_LOG_RANGE = 50.0  # of the largest to the smallest value, above which gradients get a logarithmic axis
+
+Losses = Mapping[str, Sequence[Sequence[float]]]
+Changes = Sequence[tuple[int, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A small multiple.
+
+    Attributes:
+        key: its caption is ``train.chart.KEY``.
+        names: the curves that share its axis.
+        bounds, goals, colour: as `svg.curves_svg` has them.
+        log: whether a wide range makes the axis logarithmic.
+    """
+
+    key: str
+    names: tuple[str, ...]
+    bounds: tuple[float, float] | None = None
+    goals: tuple[float, ...] = ()
+    colour: int = 0
+    log: bool = False
+
+
+MAIN = ("loss", "loss_d", "loss_g", "reconstruction", "kl")  # all nats, or the two players' stakes
+CHARTS = (
+    Chart("verdict", ("d_real", "d_fake"), (0.0, 1.0), (0.5,), 2),
+    Chart("score", ("score_real", "score_fake"), None, (), 2),
+    Chart("gradient", ("grad_d", "grad_g"), log=True),
+    Chart("wasserstein", ("wasserstein",), None, (0.0,), 4),
+    Chart("penalty", ("penalty",), None, (), 5),
+    Chart("class_entropy", ("class_entropy",), (0.0, math.log2(10)), (math.log2(10),), 3),
+    Chart("distinct", ("distinct",), (0.0, 1.0), (1.0,), 4),
+)
+
+
+def main_names(names: Collection[str]) -> tuple[str, ...]:
+    """The curves of the large figure: the losses, otherwise the first curve there is."""
+    return tuple(name for name in names if name in MAIN) or tuple(names)[:1]
+
+
+def charts_of(names: Collection[str]) -> list[Chart]:
+    """The small multiples for curves of these names."""
+    known = {name for chart in CHARTS for name in chart.names} | set(main_names(names))
+    own = [Chart("", (name,)) for name in names if name not in known]
+    return [chart for chart in CHARTS if set(chart.names) & set(names)] + own
+
+
+def expected(spec: ModelSpec, dataset: str, switches: Mapping[str, Any] | None = None) -> list[Chart]:
+    """The small multiples a training will have, as far as that can be told before it starts."""
+    names: list[str] = []
+    standing = {switch.key: switch.default for switch in spec.switches} | dict(switches or {})
+    if "players" in standing:
+        unbounded = standing.get("loss") in ("wasserstein", "hinge")
+        names += ["score_real", "score_fake"] if unbounded else ["d_real", "d_fake"]
+        names += ["grad_d", "grad_g"]
+    if possible(spec, dataset):
+        names += ["class_entropy", "distinct"]
+    return [chart for chart in CHARTS if set(chart.names) & set(names)]
+
+
+def said(key: str, value: Any) -> str:
+    """A switch and its value as a curve's mark says it."""
+    return f"{key} → {value:g}" if isinstance(value, float) else f"{key} → {_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else str(shown(value))
+
+
+def marks_of(changes: Changes) -> list[tuple[float, str]]:
+    """Where switches were turned after the start, and what was turned."""
+    later = [(step, ", ".join(said(k, v) for k, v in values.items())) for step, values in changes if step]
+    return [(float(step), label) for step, label in later[-_MAX_MARKS:]]
+
+
+def _pairs(losses: Losses, names: Collection[str], limit: int) -> dict[str, svg.Curve]:
+    found = {name: [(point[0], point[1]) for point in losses.get(name, ())] for name in names}
+    return {name: svg.decimate(curve, limit) for name, curve in found.items()}
+
+
+def main_chart(losses: Losses, last_step: float | None, changes: Changes = ()) -> str:
+    """The losses."""
+    curves = _pairs(losses, main_names(losses), _POINTS)
+    return svg.curves_svg(curves, width=WIDTH, height=HEIGHT, last_step=last_step, marks=marks_of(changes))
+
+
+def small_chart(chart: Chart, losses: Losses, last_step: float | None, changes: Changes = ()) -> str:
+    """One small multiple with its caption."""
+    curves = _pairs(losses, chart.names, _SMALL_POINTS)
+    values = [value for curve in curves.values() for _, value in curve if value > 0]
+    log = chart.log and bool(values) and max(values) > _LOG_RANGE * min(values)
+    label = words(f"train.chart.{chart.key}") if chart.key else None
+    drawn = svg.curves_svg(
+        curves, width=_SMALL[0], height=_SMALL[1], last_step=last_step, title=label, bounds=chart.bounds,
+        goals=chart.goals, log=log, marks=[(step, "") for step, _ in marks_of(changes)], colour=chart.colour,
+    )  # fmt: skip
+    caption = both(f"train.chart.{chart.key}") if chart.key else html.escape(chart.names[0])
+    return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>"
+
+
+def classes_chart(found: Diagnosis | None, num_classes: int = 10) -> str:
+    """How many of the samples the classifier takes for each class; the dashed line is an even share."""
+    width, height = _SMALL
+    left, right, top, bottom = 34.0, width - 16.0, 30.0, height - 24.0
+    counts = found.counts if found else (0,) * num_classes
+    total = max(1, sum(counts))
+    most = max(1.25 * total / len(counts), *counts)
+    each = (right - left) / len(counts)
+    parts = []
+    for index, count in enumerate(counts):
+        x, tall = left + each * (index + 0.5), (bottom - top) * count / most
+        parts.append(
+            f'<rect x="{x - 0.36 * each:.1f}" y="{bottom - tall:.1f}" width="{0.72 * each:.1f}" '
+            f'height="{tall:.1f}" rx="2" fill="var(--pg-3)"/>'
+            f'<text class="pg-tick" x="{x:.1f}" y="{height - 6}" text-anchor="middle">{index}</text>'
+        )
+    even = bottom - (bottom - top) * total / len(counts) / most
+    bits = f"{found.class_entropy:.2f} / {math.log2(len(counts)):.2f} bit" if found else ""
+    label = html.escape(" · ".join(words("train.chart.classes")), quote=True)
+    drawn = (
+        f'<svg class="pg-curves" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">'
+        f"{''.join(parts)}"
+        f'<path class="pg-goal" d="M{left:g} {even:.1f}H{right:g}"/>'
+        f'<path class="pg-axis" d="M{left:g} {bottom:g}H{right:g}"/>'
+        f'<text class="pg-legend" x="{left:g}" y="16">{spans(words("train.classes"), "tspan")}'
+        f'<tspan class="pg-value"> {bits}</tspan></text></svg>'
+    )
+    return f"<figure>{drawn}<figcaption>{both('train.chart.classes')}</figcaption></figure>"
+
+
+def panels(
+    losses: Losses,
+    last_step: float | None,
+    changes: Changes,
+    found: Diagnosis | None,
+    wanted: Sequence[Chart] = (),
+) -> str:
+    """All the small multiples; `wanted` are there even before they have a point."""
+    charts = [*wanted, *(chart for chart in charts_of(losses) if chart not in wanted)]
+    drawn = [small_chart(chart, losses, last_step, changes) for chart in charts]
+    if any(chart.key == "class_entropy" for chart in charts):
+        drawn.append(classes_chart(found))
+    return f'<div class="multiples">{"".join(drawn)}</div>' if drawn else ""

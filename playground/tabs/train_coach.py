@@ -1,0 +1,75 @@
+"""The coach's place in the Train tab: what it says of the run, on what evidence, and a button per remedy.
+
+The component's value is JSON; its script changes the page only where something changed, so that a button
+under the pointer is never replaced.
+"""
+
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from playground import coach, locale
+from playground.coach import Advice
+from playground.job import JobView
+from playground.locale import both
+from playground.svg import short
+from playground.tabs.train_charts import said
+
+_PAGE = Path(__file__).parent / "page"
+STYLE = (_PAGE / "train_coach.css").read_text(encoding="utf-8")
+SCRIPT = (_PAGE / "train_coach.js").read_text(encoding="utf-8")
+SKELETON = (
+    '<section class="coach" hidden><div class="items" role="status"></div><div class="about"></div></section>'
+)
+
+
+def advices(view: JobView) -> tuple[Advice, ...]:
+    """What the coach says of a job now; nothing before its first update."""
+    if view.event is None:
+        return ()
+    since = view.changes[-1][0] if view.changes else 0
+    return coach.advise(view.request.spec, view.switches, view.losses, since)
+
+
+def value(view: JobView) -> str:
+    """What the component shows; an empty text hides it."""
+    items = [
+        {
+            "key": advice.key, "level": advice.level, "words": _words(advice),
+            "evidence": _evidence(advice), "button": _button(advice.changes),
+        }
+        for advice in advices(view)
+    ]  # fmt: skip
+    family = f"coach.about.{view.request.spec.family}"
+    about = ""
+    if family in locale.table("en"):
+        about = f"<details><summary>{both('train.coach_about')}</summary><p>{both(family)}</p></details>"
+    return json.dumps({"items": items, "about": about}) if items else ""
+
+
+def _words(advice: Advice) -> str:
+    """Level, title, and the three sentences: what is seen, why, what to try."""
+    parts = {part: both(f"coach.{advice.key}.{part}") for part in ("title", "seen", "why", "try")}
+    return (
+        f'<h4><span class="level">{both(f"train.level.{advice.level}")}</span>{parts["title"]}</h4>'
+        f"<p>{parts['seen']} {parts['why']}</p><p>{parts['try']}</p>"
+    )
+
+
+def _evidence(advice: Advice) -> str:
+    """The numbers, each with what it was held against."""
+    chips = []
+    for name, number in advice.evidence:
+        limit = advice.limits.get(name, "")
+        against = f"<small>{html.escape(limit)}</small>" if limit else ""
+        chips.append(f"<li>{html.escape(name)} <b>{short(number)}</b>{against}</li>")
+    return "".join(chips)
+
+
+def _button(changes: Mapping[str, Any]) -> str:
+    if not changes:
+        return ""
+    told = html.escape(", ".join(said(key, new) for key, new in changes.items()))
+    return f"{both('train.apply_advice')} <b>{told}</b>"

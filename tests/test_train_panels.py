@@ -1,0 +1,193 @@
+"""What the Train tab draws: the live panel, the small multiples, the coach's place, neighbours."""
+
+import json
+import math
+import re
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from tiny import RECIPE, SPEC
+
+from playground import coach, locale
+from playground.diagnosis import Diagnosis
+from playground.job import JobView, Request
+from playground.spec import Switch, Words
+from playground.tabs import train_charts, train_coach, train_panel
+from playground.training import TrainEvent
+from playground.validation import Term
+
+
+def view(**changes):
+    request = Request(SPEC, "mnist", RECIPE, 3)
+    given = {
+        "id": "x", "request": request, "state": "running", "position": 0, "event": None, "eta": math.nan,
+        "losses": {}, "moments": (), "message": None, "usable": False, "version": 0,
+    }  # fmt: skip
+    return JobView(**(given | changes))
+
+
+@pytest.mark.parametrize("said", [
+    Term("jobs.diverged", {"step": 7, "lr": "0.1"}), Term("jobs.memory", {"batch_size": 512, "smaller": 256}),
+    Term("jobs.broken", {"kind": "KeyError"}), Term("jobs.unwatched"), Term("jobs.memory_model"),
+    "Put <it> there.",
+])  # fmt: skip
+def test_a_failure_is_said_in_both_languages(said):
+    html = train_panel.live(view(state="failed", message=said), "")
+    assert 'data-state="failed"' in html and "Failed" in html and "失败" in html
+    if isinstance(said, str):
+        assert "Put &lt;it&gt; there." in html
+    else:
+        for language in locale.LANGUAGES:
+            assert locale.text(said.key, language, **said.params) in html
+    assert "<it>" not in html
+
+
+def test_the_place_in_line_is_shown_and_the_panel_keeps_its_parts():
+    queued = train_panel.live(view(state="queued", position=3), "")
+    assert "Number 3 in line" in queued and "Waiting" in queued
+    parts = [re.findall(r'class="(curves|shot|pg-bar|said)"', html) for html in (queued, train_panel.empty())]
+    assert parts[0] == parts[1] == ["curves", "shot", "pg-bar", "said"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0, "0:00"), (59.6, "1:00"), (125, "2:05"), (3725, "1:02:05"), (math.nan, "–"), (math.inf, "–"),
+])  # fmt: skip
+def test_clock(seconds, text):
+    assert train_panel.clock(seconds) == text
+
+
+GAN = ("loss_d", "loss_g", "d_real", "d_fake", "grad_d", "grad_g", "class_entropy", "distinct")
+
+
+def figures(html):
+    """The SVG figures in some HTML, parsed."""
+    return [ElementTree.fromstring(found) for found in re.findall(r"<svg.*?</svg>", html, re.S)]
+
+
+def test_different_quantities_have_different_axes():
+    assert train_charts.main_names(GAN) == ("loss_d", "loss_g")
+    assert train_charts.main_names(("loss", "reconstruction", "kl")) == ("loss", "reconstruction", "kl")
+    assert train_charts.main_names(("bits_per_dim",)) == ("bits_per_dim",)
+    assert [chart.names for chart in train_charts.charts_of(GAN)] == [
+        ("d_real", "d_fake"), ("grad_d", "grad_g"), ("class_entropy",), ("distinct",),
+    ]  # fmt: skip
+    assert train_charts.charts_of(("bits_per_dim",)) == []
+    wasserstein = ("loss_d", "loss_g", "score_real", "score_fake", "wasserstein", "penalty", "unheard_of")
+    charts = train_charts.charts_of(wasserstein)
+    assert [chart.names[0] for chart in charts] == ["score_real", "wasserstein", "penalty", "unheard_of"]
+    drawn = train_charts.panels({name: [[1, 0.5], [2, 0.7]] for name in wasserstein}, 10, (), None)
+    assert len(figures(drawn)) == 4
+
+
+def test_the_wide_range_of_gradients_is_drawn_in_logarithms():
+    chart = next(chart for chart in train_charts.CHARTS if chart.log)
+    wide = train_charts.small_chart(
+        chart, {"grad_d": [[1, 1e-4], [2, 1e2]], "grad_g": [[1, 1.0], [2, 1.0]]}, 2
+    )
+    (figure,) = figures(wide)
+    lines = [p.get("d") for p in figure.iter("path") if p.get("class") == "pg-line"]
+    (_, low), (_, high) = [map(float, point.split()) for point in lines[0][1:].split("L")]
+    (_, one), _ = [map(float, point.split()) for point in lines[1][1:].split("L")]
+    assert (low - one) / (low - high) == pytest.approx(4 / 6, abs=0.02)  # decades are of one height
+
+
+def test_the_goal_of_the_verdict_is_half_way_and_in_sight():
+    chart = train_charts.CHARTS[0]
+    (figure,) = figures(train_charts.small_chart(chart, {"d_real": [[1, 0.9], [2, 0.9]]}, 10))
+    (goal,) = [p.get("d") for p in figure.iter("path") if p.get("class") == "pg-goal"]
+    (axis,) = [p.get("d") for p in figure.iter("path") if p.get("class") == "pg-axis"]
+    y = float(goal.split()[1].partition("H")[0])
+    top, bottom = float(axis.split()[1].partition("V")[0]), float(axis.partition("V")[2].partition("H")[0])
+    assert y == pytest.approx((top + bottom) / 2, abs=0.1)
+
+
+def test_a_collapse_is_seen_in_the_bars_and_said_in_bits():
+    collapsed = Diagnosis((0,) * 7 + (128, 0, 0), 0.0, 0.1)
+    (figure,) = figures(train_charts.classes_chart(collapsed))
+    heights = [float(bar.get("height")) for bar in figure.iter("rect")]
+    assert heights.index(max(heights)) == 7 and sum(height > 0 for height in heights) == 1
+    assert "0.00 / 3.32 bit" in "".join(figure.itertext())
+    (empty,) = figures(train_charts.classes_chart(None))
+    assert [float(bar.get("height")) for bar in empty.iter("rect")] == [0.0] * 10
+
+
+CHANGES = (
+    (0, {"loss": "hinge"}),
+    (120, {"loss": "wasserstein", "lr": 1e-4}),
+    (4000, {"spectral_norm": True}),
+)
+
+
+def test_every_change_is_marked_on_the_curves_and_listed():
+    losses = {"loss": [[step, 1.0] for step in range(1, 5000, 50)]}
+    (figure,) = figures(train_charts.main_chart(losses, 5000, CHANGES))
+    lines = [p.get("d") for p in figure.iter("path") if p.get("class") == "pg-mark-line"]
+    assert len(lines) == 2  # what was set at the start is no change
+    x = [float(line[1:].split()[0]) for line in lines]
+    assert x[0] == pytest.approx(52 + 392 * 120 / 5000, abs=0.1) and x[1] > x[0]
+    words = "".join(figure.itertext())
+    assert "loss → wasserstein, lr → 0.0001" in words and "spectral_norm → true" in words
+    drawn = train_panel.changed(CHANGES)
+    assert drawn.index("4,000") < drawn.index("120") < drawn.index("hinge")
+
+
+def test_marks_that_stand_close_together_do_not_overlap():
+    changes = [(100 + n, {"loss": "least-squares"}) for n in range(9)]
+    (figure,) = figures(train_charts.main_chart({"loss": [[1, 1.0], [9000, 2.0]]}, 9000, changes))
+    names = [t for t in figure.iter("text") if "pg-mark-name" in t.get("class")]
+    assert len({name.get("y") for name in names}) == len(names) == 3
+    assert len([p for p in figure.iter("path") if p.get("class") == "pg-mark-line"]) == 9
+
+
+def test_curves_break_where_a_quantity_was_not_measured():
+    gap = [[step, 0.5] for step in range(1, 100)] + [[step, 0.5] for step in range(900, 1000)]
+    (figure,) = figures(train_charts.main_chart({"loss": gap}, 1000))
+    (line,) = [p.get("d") for p in figure.iter("path") if p.get("class") == "pg-line"]
+    pieces = [[float(point.split()[0]) for point in piece.split("L")] for piece in line[1:].split("M")]
+    assert len(pieces) >= 2 and pieces[0][-1] < 150 and pieces[-1][0] > 350  # a tenth of the width, and nine
+    assert all(b - a < 12 for piece in pieces for a, b in zip(piece, piece[1:], strict=False))
+
+
+PLAYERS = Switch("players", Words("Who learns", "谁在学习"), "both", choices=("both", "generator"))
+LOSS = Switch("loss", Words("Loss", "损失"), "hinge", choices=("hinge", "least-squares"))
+
+
+def test_the_figures_of_a_model_are_there_before_it_is_trained(monkeypatch):
+    adversarial = SPEC.__class__(**(SPEC.__dict__ | {"switches": (PLAYERS, LOSS)}))
+    names = [chart.names[0] for chart in train_charts.expected(adversarial, "mnist")]
+    assert names == ["score_real", "grad_d"]
+    squares = train_charts.expected(adversarial, "mnist", {"loss": "least-squares"})
+    assert [chart.names[0] for chart in squares] == ["d_real", "grad_d"]
+    assert train_charts.expected(SPEC, "mnist") == []
+    monkeypatch.setattr(train_charts, "possible", lambda spec, dataset: True)
+    drawn = train_charts.panels({}, 1, (), None, train_charts.expected(adversarial, "mnist"))
+    assert len(figures(drawn)) == 5  # the two, class entropy, distinctness and the bars
+
+
+def test_the_coach_is_shown_with_its_evidence_and_what_it_would_turn(monkeypatch):
+    said = coach.Advice("diverged", "bad", (("loss_d", 12.5),), {"lr": 1e-4}, {"loss_d": "> 5"})
+    monkeypatch.setattr(coach, "advise", lambda spec, switches, curves, since: (said,))
+    assert train_coach.value(view()) == ""  # nothing before the first update
+    event = TrainEvent(9, 20, {"loss": 1.0}, None, 1.0, 0.5, 1.0, 1.0)
+    (item,) = json.loads(train_coach.value(view(event=event)))["items"]
+    assert item["key"] == "diverged" and item["level"] == "bad"
+    assert "12.5" in item["evidence"] and "&gt; 5" in item["evidence"] and "lr → 0.0001" in item["button"]
+    for language in locale.LANGUAGES:
+        for part in ("title", "seen", "why", "try"):
+            assert locale.text(f"coach.diverged.{part}", language) in item["words"]
+
+
+def test_the_coach_is_asked_about_the_run_since_the_last_change(monkeypatch):
+    asked = []
+    monkeypatch.setattr(coach, "advise", lambda *given: asked.append(given) or ())
+    event = TrainEvent(9, 20, {"loss": 1.0}, None, 1.0, 0.5, 1.0, 1.0)
+    now = view(event=event, changes=((0, {"lr": 0.1}), (7, {"lr": 0.2})), switches={"lr": 0.2})
+    train_coach.value(now)
+    assert asked == [(SPEC, {"lr": 0.2}, {}, 7)]
+
+
+def test_neighbours_are_shown_in_pairs():
+    x = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
+    drawn = train_panel.nearest(x, x + 51, torch.tensor([51.0, 51.0, 0.0]), 1200)
+    assert drawn.count("<img") == 6 and drawn.count("0.20") == 2 and "1,200" in drawn
