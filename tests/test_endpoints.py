@@ -18,6 +18,7 @@ QUICK = [name for name in registry.names("Samples") if registry.spec(name).famil
 GOOD = {
     "model": QUICK[0], "name": QUICK[0], "names": QUICK, "seed": 0, "label": "any", "n": 1, "controls": None,
     "dataset": "mnist", "num_steps": 1, "learning_rate": None, "batch_size": 1,
+    "switches": None,
     "seed_to": 1, "frames": 3, "path": "slerp", "spread": None, "start": None, "end": None,
     "experiment": "posterior", "fix": "beta", "share": 0.01,
 }  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load
 from safetensors.torch import save as save_safetensors
 from tiny import SPEC, TinyConfig
 from torch import nn
@@ -51,6 +52,18 @@ def refused(model: nn.Module) -> str:
     message = str(caught.value)
     assert "tiny" in message and "\n" not in message and message.endswith(".")
     return message
+
+
+def test_large_weights_are_stored_in_half_precision():
+    large = {"weight": torch.randn(1700, 1700), "count": torch.tensor(3)}
+    content, card = weights.pack(large, {})
+    assert len(content) < 10 * 2**20 < large["weight"].numel() * 4 and card["precision"] == "float16"
+    model = nn.Linear(1700, 1700, bias=False)
+    weights._fill("large", model, {"weight": load(content)["weight"]})
+    assert model.weight.dtype == torch.float32
+    torch.testing.assert_close(model.weight.detach(), large["weight"], rtol=1e-3, atol=1e-6)
+    assert load(content)["count"] == 3
+    assert weights.pack({"weight": torch.zeros(10)}, {})[1]["precision"] == "float32"
 
 
 def test_weights_survive_the_round_trip(saved):

@@ -7,10 +7,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from playground import data, directions, judge, latent, svg
+from playground import data, directions, judge, latent, registry, svg, weights
 from playground.latent import Smoothness
 from playground.locale import both
-from playground.spec import HasStyles
+from playground.spec import HasStyles, ModelSpec
 from playground.tabs import latent_panel as panel
 from playground.tabs.latent_request import Asked, code, ends, reading
 
@@ -21,6 +21,7 @@ SIGMAS = torch.linspace(-3, 3, 13)
 STRENGTHS = torch.linspace(-1.5, 1.5, 13)
 SPREADS = torch.linspace(0, 1.5, 16)
 NUM_SPREAD = 25  # pictures at each spread
+TRADED = ("fid", "precision", "recall", "coverage")  # along truncation, on the card
 NUM_SIDES = 4  # sources on each side of the table of mixed styles
 _SURE = 0.6
 
@@ -265,5 +266,18 @@ def truncation(model: Any, asked: Asked) -> Section:
     yield panel.reel(
         [strip], [f"{s:.1f}" for s in SPREADS.tolist()],
         both("latent.truncation_status", model=asked.spec.title) + _held(asked), start=10,
-        note=f'<figure class="plot">{plot}</figure>' + both("latent.truncation_note"),
+        note=f'<figure class="plot">{plot}</figure>' + both("latent.truncation_note") + _measured(asked.spec),
     )  # fmt: skip
+
+
+def _measured(spec: ModelSpec) -> str:
+    """Fidelity and variety along the model's own control, as its card has them; nothing if it has none."""
+    found = registry.card(spec.name)["metrics"].get("truncation") if weights.shipped(spec.name) else None
+    if found is None:
+        return ""
+    curves = {key: list(zip(found["settings"], found[key], strict=True)) for key in TRADED}
+    sizes: dict[str, Any] = {"width": 520, "height": 220, "last_step": found["settings"][-1]}
+    shares = svg.curves_svg({key: curves[key] for key in TRADED[1:]}, bounds=(0.0, 1.0), **sizes)
+    distance = svg.curves_svg({"FID": curves["fid"]}, log=True, colour=3, **sizes)
+    text = both("latent.truncation_measured", num=f"{found['num']:,}", best=f"{found['value']:g}")
+    return f'<figure class="plot">{shares}{distance}</figure>' + text
