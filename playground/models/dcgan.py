@@ -10,9 +10,8 @@ generator's being the non-saturating one,
 Like the paper: strides and transposed convolutions instead of pooling, batch norm, ReLU and tanh in the
 generator, leaky ReLU of slope 0.2 in the discriminator, weights from N(0, 0.02), Adam with beta_1 = 0.5.
 The networks stand in `_gan_networks`, the game in `_gan`. Differences: 28x28 pixels, so sizes 4, 7, 14, 28;
-fewer channels; z is normal, not uniform; the real label is 0.9 (one-sided smoothing, Salimans et al. 2016,
-arXiv:1606.03498); the discriminator learns half as fast as the generator (1706.08500) and both ever slower;
-pictures are drawn by a moving average of the generator's weights.
+z is normal, not uniform; the real label is 0.9 (one-sided smoothing, Salimans et al. 2016, arXiv:1606.03498);
+the learning rate falls to zero; pictures are drawn by a moving average of the generator's weights.
 """
 
 from dataclasses import dataclass
@@ -31,7 +30,9 @@ class DCGANConfig(ConvConfig):
         techniques: of the training.
     """
 
-    techniques: Techniques = Techniques(real_label=0.9, lr_d=0.5)
+    generator_widths: tuple[int, int, int] = (256, 128, 64)
+    discriminator_widths: tuple[int, int, int] = (48, 96, 192)
+    techniques: Techniques = Techniques(real_label=0.9)
 
 
 class DCGAN(AdversarialModel):
@@ -90,7 +91,7 @@ SPECS = (
         recipe=Recipe(
             num_steps=42000,
             batch_size=64,
-            lr=6e-4,
+            lr=4e-4,
             betas=_CONFIG.techniques.betas,
             decay="linear",
             ema=0.999,

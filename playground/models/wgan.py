@@ -11,8 +11,8 @@ clipping every weight to [-c, c] after each update, and is trained five times fo
 the estimate (`wasserstein` among the curves, in units of the unknown Lipschitz constant) means something.
 
 Like the paper: clipping, RMSprop, n_critic = 5 (algorithm 1), DCGAN's networks with their batch norm.
-Differences: a larger learning rate that falls to zero and a larger clipping
-bound; pictures are drawn by a moving average of the generator's weights.
+Differences: fewer channels than `dcgan`, a larger learning rate that falls to zero, a larger clipping bound;
+pictures are drawn by a moving average of the generator's weights.
 """
 
 from dataclasses import dataclass

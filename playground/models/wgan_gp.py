@@ -9,7 +9,7 @@ The penalty is one of each picture, so the critic may not mix the pictures of a 
 (section 4), and no norm at all.
 
 Like the paper: lambda = 10, five critic updates for each of G, Adam with beta_1 = 0, beta_2 = 0.9.
-Differences: larger learning rates that fall to zero, the critic's half the
+Differences: fewer channels than `dcgan`, larger learning rates that fall to zero, the critic's half the
 generator's; pictures are drawn by a moving average of the generator's weights.
 """
 
