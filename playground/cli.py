@@ -238,7 +238,7 @@ def evaluate(
     as_json: Json = False,
     write: Annotated[bool, typer.Option("--write", help="Put the numbers on the cards.")] = False,
     only: Annotated[
-        str | None, typer.Option(help="One part: speed, samples, likelihood, iwae or accuracy.")
+        str | None, typer.Option(help="One part: speed, samples, truncation, likelihood, iwae or accuracy.")
     ] = None,
 ) -> None:
     """Compute the numbers on the cards again."""

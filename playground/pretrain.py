@@ -84,7 +84,7 @@ def _go_on_from_weights(training: Training) -> replay.Recorder:
     name = training.spec.name
     weights.load_state(name, training.model)
     made = weights.read_card(name)
-    training.go_on_at(made["num_steps"], 60 * made["training_minutes"], made["minutes"])
+    training.go_on_at(made["num_steps"], 60 * made["training_minutes"], made["minutes"], made["sha256"])
     past = replay.read(name)
     return replay.Recorder({"points": past["losses"], "frames": past["frames"], "every": past["every"]})
 
@@ -111,6 +111,7 @@ def card(training: Training) -> dict[str, Any]:
         "num_steps": training.step,
         "num_images": training.step * training.recipe.batch_size,
         "minutes": training.budgets,
+        "went_on_from": training.origin,
         "training_minutes": round(training.elapsed / 60, 1),
         "device": device.title(training.device),
         "num_threads": torch.get_num_threads(),

@@ -100,6 +100,7 @@ class Training:
         self.images, self.labels = images.images.to(self.device), images.labels.to(self.device)
         self.dataset = images.name
         self.budgets = [minutes]  # what the run was given, in minutes, in turn; None for the recipe's steps
+        self.origin: str | None = None  # sha256 of the weights that the run went on from
         self.hurry = False  # set by another thread that does not want to wait for samples
         self._order: tuple[int, Tensor] | None = None
         self._good: dict[str, Tensor] | None = None
@@ -208,7 +209,7 @@ class Training:
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
-            "generator": self.generator.get_state(), "extra": extra or {},
+            "generator": self.generator.get_state(), "origin": self.origin, "extra": extra or {},
         }  # fmt: skip
         torch.save(state, buffer)
         atomic_write(path, buffer.getvalue())
@@ -239,13 +240,15 @@ class Training:
             optimizer.load_state_dict(state["optimizers"][name])
         self.generator.set_state(state["generator"].cpu())
         self.step, self.elapsed = state["step"], state["elapsed"]
+        self.origin = state.get("origin")
         self.changes = [(step, values) for step, values in state.get("changes", [])]
         self.budgets = state["budgets"] + [m for m in self.budgets if m != state["budgets"][-1]]
         return state["extra"]
 
-    def go_on_at(self, step: int, elapsed: float, budgets: list[float | None]) -> None:
-        """Take the model as it now is for the state after `step` updates and `elapsed` seconds."""
+    def go_on_at(self, step: int, elapsed: float, budgets: list[float | None], origin: str) -> None:
+        """Take the model as it now is, weights of sha256 `origin`, for the state after `step` updates."""
         self.step, self.elapsed, self.budgets = step, elapsed, budgets + self.budgets
+        self.origin = origin
         if self.ema is not None:
             self.ema.module.load_state_dict(self.model.state_dict())
             self.ema.n_averaged.fill_(step)

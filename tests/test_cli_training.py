@@ -39,6 +39,21 @@ def test_resuming_nothing_starts_anew_and_says_so(capsys, monkeypatch):
     assert status == 0 and "no checkpoint of tiny" in err and len(err.splitlines()) == 1
 
 
+def test_going_on_from_weights_counts_on_and_says_from_which(capsys, monkeypatch):
+    only(monkeypatch, TINY)
+    run(capsys, "pretrain", "tiny", "--no-evaluate")
+    first, content = registry.card("tiny"), (weights.folder("tiny") / "model.safetensors").read_bytes()
+    only(monkeypatch, replace(TINY, recipe=replace(TINY.recipe, num_steps=20)))
+    status, out, _ = run(capsys, "pretrain", "tiny", "--from-weights", "--no-evaluate")
+    second = registry.card("tiny")
+    assert status == 0 and "step 13 of 20" in out and "step 1 of" not in out
+    assert second["num_steps"] == 20 and second["went_on_from"] == first["sha256"]
+    assert first["went_on_from"] is None and len(second["minutes"]) == 2
+    assert content != (weights.folder("tiny") / "model.safetensors").read_bytes()
+    curve = json.loads((weights.folder("tiny") / "replay.json").read_text())["losses"]["loss"]
+    assert [step for step, _ in curve] == list(range(1, 21))
+
+
 def test_divergence_is_one_line(capsys, monkeypatch):
     only(monkeypatch, replace(TINY, config=TinyConfig(side=28, diverge_at=5)))
     status, _, err = run(capsys, "pretrain", "tiny")

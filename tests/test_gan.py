@@ -1,6 +1,7 @@
 """The game all GANs share: its losses, its penalties, its switches, its minibatch layers, its turns."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from playground import data, registry
+from playground import data, registry, validation
 from playground.models import _gan, _gan_networks
 from playground.models._gan_switches import LOSSES, PENALTIES
 from playground.models.cgan import CGAN, CGANConfig
@@ -134,9 +135,11 @@ def test_spectral_norm_bounds_every_layer():
     assert not any(is_parametrized(m) for m in model.generator.modules())
 
 
-@pytest.mark.parametrize(("players", "expected"), [
-    ("both", {"generator", "discriminator"}), ("generator", {"generator"}), ("discriminator", {"discriminator"}),
-])  # fmt: skip
+BOTH = ("generator", "discriminator")
+TURNS = [("both", set(BOTH)), *((player, {player}) for player in BOTH)]
+
+
+@pytest.mark.parametrize(("players", "expected"), TURNS)
 def test_only_the_players_chosen_learn(players, expected):
     model = small(players=players)
     assert moved(model, model.make_optimizers(HP)) == expected
@@ -220,7 +223,7 @@ def test_the_conditional_discriminator_rejects_a_wrong_label():
 
 
 def test_a_label_changes_the_conditional_picture():
-    model = small(CGAN, CGANConfig)  # batch norm brings out what new weights differ by
+    model = small(CGAN, CGANConfig)  # training: batch norm brings out small differences
     z = torch.randn(1, 8, generator=rng()).expand(2, -1)
     one, two = model.decode(z, torch.tensor([3, 7]))
     assert (one - two).abs().max() > 1e-3
@@ -243,6 +246,35 @@ def test_every_switch_that_is_live_can_be_turned_while_it_trains(name):
         assert run.switches[key] == value
     assert all(math.isfinite(value) for value in run.update()[0].values())
     assert [step for step, _ in run.changes] == [1] * len(other)
+
+
+def test_learning_rates_turned_while_it_trains_reach_the_optimisers():
+    run = Training(registry.spec("dcgan"), data.load("mnist", "train"), replace(HP, decay="none"))
+    run.update()
+    run.tune({"lr": 1e-3, "lr_d": 3.0, "beta1": 0.2})
+    run.update()
+    group = run.optimizers["discriminator"].param_groups[0]
+    assert group["lr"] == pytest.approx(3e-3) and group["betas"][0] == 0.2
+    assert run.recipe.lr == 1e-3 and run.switches["lr"] == 1e-3
+    moments = run.optimizers["discriminator"].state[group["params"][0]]
+    assert moments["step"].item() == 2  # it went on with what it knew
+
+
+def test_switches_are_checked():
+    spec = registry.spec("dcgan")
+    assert validation.switches(spec, HP, {"loss": "hinge", "lr_d": 2}) == {"loss": "hinge", "lr_d": 2.0}
+    for values, key in [
+        ({"loss": "best"}, "errors.choice"),
+        ({"lr_d": 11}, "errors.number"),
+        ({"d_steps": 1.5}, "errors.integer"),
+        ({"beta": 1}, "errors.choice"),
+        ([1], "errors.switches"),
+    ]:
+        with pytest.raises(validation.InvalidInput) as refusal:
+            validation.switches(spec, HP, values)
+        assert refusal.value.key == key, values
+    with pytest.raises(validation.InvalidInput, match="before the training"):
+        validation.switches(spec, HP, {"spectral_norm": True}, running=True)
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -126,6 +126,32 @@ def test_training_climbs_the_bound_and_kl_warms_up():
     assert any(changed), "but not what is followed"
 
 
+def test_beta_weighs_kl_in_the_update_and_in_nothing_that_is_reported_or_saved():
+    def after(beta):
+        model = small()
+        keys = list(model.state_dict())
+        model.tune({} if beta is None else {"beta": beta})
+        told = model.train_step(batch(), model.make_optimizers(HP))
+        assert list(model.state_dict()) == keys
+        return told, torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    (plain, weights), (told, same), (strong, pressed) = after(None), after(1.0), after(20.0)
+    assert torch.equal(weights, same), "1 is the default"
+    assert plain == told == strong and not torch.equal(weights, pressed)
+
+
+def test_a_large_beta_empties_the_codes():
+    kl = {}
+    for beta in (1.0, 20.0):
+        model = small()
+        model.tune({"beta": beta})
+        optimizers = model.make_optimizers(HP)
+        for step in range(40):
+            told = model.train_step(batch(32, step), optimizers)
+        kl[beta] = told["kl"]
+    assert kl[20.0] < 0.5 * kl[1.0]
+
+
 def test_pixels_are_binarised_anew_by_the_batchs_generator():
     model = small()
     hp = Recipe(num_steps=1, lr=1e-12)  # the weights stay where they are

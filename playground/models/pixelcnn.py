@@ -18,7 +18,7 @@ The binary variant sees pixels binarised anew, at random, every time. Sampling c
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -274,10 +274,10 @@ _TEMPERATURE = Control(
     info=Words("Below 1 the likelier grey levels are preferred.", "小于 1 时更偏向概率高的灰度。"),
 )
 
-_RECIPE = Recipe(30_000, batch_size=16, lr=2e-3, betas=(0.9, 0.99), warmup=200, ema=0.999, max_norm=1.0)
+_RECIPE = Recipe(18_000, batch_size=16, lr=2e-3, betas=(0.9, 0.99), warmup=200, ema=0.999, max_norm=1.0)
 
 
-def _spec(name: str, title: str, levels: int) -> ModelSpec:
+def _spec(name: str, title: str, levels: int, recipe: Recipe) -> ModelSpec:
     return ModelSpec(
         name=name,
         title=title,
@@ -286,7 +286,7 @@ def _spec(name: str, title: str, levels: int) -> ModelSpec:
         paper="1606.05328",
         model=PixelCNN,
         config=PixelCNNConfig(levels=levels),
-        recipe=_RECIPE,
+        recipe=recipe,
         about=_ABOUT,
         controls=(_TEMPERATURE,),
         conditional=True,
@@ -295,6 +295,6 @@ def _spec(name: str, title: str, levels: int) -> ModelSpec:
 
 
 SPECS = (
-    _spec("pixelcnn", "Gated PixelCNN", 256),
-    _spec("pixelcnn_binary", "Gated PixelCNN (binary)", 2),
+    _spec("pixelcnn", "Gated PixelCNN", 256, replace(_RECIPE, num_steps=30_000)),
+    _spec("pixelcnn_binary", "Gated PixelCNN (binary)", 2, _RECIPE),
 )

@@ -9,11 +9,12 @@ similar pictures. With q(z|x) = N(mu, diag exp(logvar)) and p(z) = N(0, I) (eq. 
 Differences from the paper: residual convolutions (1512.03385) instead of one hidden layer; pixels are made
 black or white anew every time a picture is seen (Salakhutdinov & Murray 2008); the weight of KL grows from 0
 to 1 at the start (1602.02282), after which the loss is the plain bound. `VAE.iwae` is the tighter,
-importance-weighted bound (Burda et al. 2015, arXiv:1509.00519).
+importance-weighted bound (Burda et al. 2015, arXiv:1509.00519). A switch multiplies KL by beta (the beta-VAE,
+Higgins et al. 2017, analysed in arXiv:1804.03599); the shipped weights are trained with 1, the bound itself.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,7 @@ from playground.spec import (
     Recipe,
     Samples,
     SampleStep,
+    Switch,
     Words,
 )
 
@@ -116,6 +118,7 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
 
     likelihood = "bound"
     levels = 2
+    beta = 1.0  # weight of KL
 
     def __init__(self, config: VAEConfig) -> None:
         """Build both networks."""
@@ -125,6 +128,10 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         self.encoder = build_encoder(config)
         self.decoder = build_decoder(config)
         self.to(memory_format=torch.channels_last)
+
+    def tune(self, values: Mapping[str, Any]) -> None:
+        """Set ``beta``; it is no part of the state_dict, for it matters to training only."""
+        self.beta = float(values.get("beta", self.beta))
 
     def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
         """One for both networks: they climb the same bound."""
@@ -146,11 +153,11 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         return bernoulli_log_prob(self.decoder(z), x), kl_to_prior(mu, logvar)
 
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
-        """Climb the bound once, on freshly binarised pictures."""
+        """Climb the bound once, on freshly binarised pictures; ``loss`` is the bound whatever beta is."""
         x = binarise(batch.x, batch.generator)
         log_px, kl = (term.mean() for term in self.bound(x, batch.generator))
-        weight = min(1.0, batch.progress / self.config.warmup) if self.config.warmup else 1.0
-        update(weight * kl - log_px, optimizers["vae"], self.max_norm)
+        warm = min(1.0, batch.progress / self.config.warmup) if self.config.warmup else 1.0
+        update(self.beta * warm * kl - log_px, optimizers["vae"], self.max_norm)
         return {"loss": (kl - log_px).item(), "reconstruction": -log_px.item(), "kl": kl.item()}
 
     @torch.no_grad()
@@ -260,6 +267,16 @@ _INFO = Words(
     zh="z 的标准差：小于 1 时数字更典型、变化更少。",
 )
 
+_BETA = Switch(
+    "beta", Words("Weight of KL (beta)", "KL 项的权重(beta)"), 1.0, 0.0, 20.0, step=0.5,
+    info=Words(
+        en="1 is the bound itself. Above it codes are pressed towards the prior until they say nothing "
+        "of the picture (posterior collapse); at 0 a plain autoencoder is left, whose samples are no digits.",
+        zh="1 就是下界本身。大于 1 时编码被压向先验，直到不再携带图片的信息（后验崩塌）；"
+        "等于 0 时只剩普通的自编码器，采样得不到数字。",
+    ),
+)  # fmt: skip
+
 SPECS = (
     ModelSpec(
         name="vae",
@@ -274,5 +291,6 @@ SPECS = (
         controls=(
             Control("temperature", Words("Temperature", "温度"), 1.0, 0.0, 1.5, step=0.05, info=_INFO),
         ),
+        switches=(_BETA,),
     ),
 )

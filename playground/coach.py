@@ -1,0 +1,147 @@
+"""The training coach: what is seen in the curves of a run, why it happens and what to try next, as a table.
+
+A row names a rule of `playground.symptoms`, the families it is for, and remedies, the best first: the coach
+offers the first one that the model has switches for and that is not in place already. The words are in
+``locale/*/coach.json``: ``coach.KEY.title``, ``.seen``, ``.why`` and ``.try``; and for every family
+``coach.about.FAMILY``, what its curves should look like and when to stop.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from playground import schedules, symptoms
+from playground.spec import ModelSpec, Switch
+from playground.symptoms import Found
+from playground.trends import Run
+
+ENOUGH = 50  # updates before anything can be said
+LEVELS = ("bad", "watch", "neutral", "good")  # the most urgent first
+ONE_LOSS = tuple("vae flow autoregressive diffusion".split())  # families in which one loss falls
+FAMILIES = ("gan", *ONE_LOSS)
+
+Change = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One thing the coach says.
+
+    Attributes:
+        key: its words are ``coach.KEY.title``, ``.seen``, ``.why`` and ``.try``.
+        level: ``bad``, ``watch``, ``neutral`` (too early to say) or ``good``.
+        evidence: (name of the curve, its value over the latest stretch).
+        changes: switches that would help and their new values; empty when there is nothing to turn.
+        limits: what a value of the evidence was held against, by its name, such as ``< 0.05``.
+    """
+
+    key: str
+    level: str
+    evidence: tuple[tuple[str, float], ...]
+    changes: Change
+    limits: Mapping[str, str]
+
+
+class Times(NamedTuple):
+    """The value a remedy gives a switch: what it stands at times a factor, but not beyond a limit."""
+
+    factor: float
+    limit: float
+
+    def of(self, now: float) -> float:
+        """The new value, of the same type; the same one where it is beyond the limit already."""
+        if self.factor < 1:
+            return type(now)(min(now, max(now * self.factor, self.limit)))
+        return type(now)(max(now, min(now * self.factor, self.limit)))
+
+
+class Rule(NamedTuple):
+    """One row: what is said, in which families, when, and what helps."""
+
+    key: str
+    families: Sequence[str]
+    check: Callable[[Run], Found | None]
+    remedies: Sequence[Change] = ()
+
+
+SLOWER: Change = {"lr": Times(0.3, 1e-5)}
+WEAKER_D: Sequence[Change] = (
+    {"d_steps": Times(0, 1)}, {"lr_d": Times(0.5, 0.25)}, {"instance_noise": 0.2}, {"real_label": 0.9},
+    {"penalty": "R1", "penalty_weight": 1.0},
+)  # fmt: skip
+STRONGER_D: Sequence[Change] = ({"lr_g": Times(0.5, 0.25)}, {"lr_d": Times(2, 2)}, {"d_steps": Times(2, 4)})
+CONSTRAINT: Change = {"penalty": "gradient penalty", "penalty_weight": 10.0}
+
+RULES = (
+    Rule("diverged", FAMILIES, symptoms.diverged, (SLOWER,)),
+    Rule("gan.unbounded", ("gan",), symptoms.unbounded, (CONSTRAINT, {"lr_d": Times(0.5, 0.25)})),
+    Rule("gan.vanishing", ("gan",), symptoms.vanishing, ({"loss": "non-saturating"}, *WEAKER_D)),
+    Rule("gan.collapse", ("gan",), symptoms.collapse, (
+        {"lr_g": Times(0, 1)}, {"penalty": "R1", "penalty_weight": 1.0}, {"instance_noise": 0.2}, *STRONGER_D,
+    )),
+    Rule("gan.oscillation", ("gan",), symptoms.oscillation, (
+        {"beta1": Times(0, 0.5)}, {"lr_g": Times(0, 1), "lr_d": Times(0, 1)},
+        {"penalty": "R1", "penalty_weight": 1.0}, SLOWER,
+    )),
+    Rule("gan.discriminator_wins", ("gan",), symptoms.discriminator_wins, WEAKER_D),
+    Rule("gan.generator_wins", ("gan",), symptoms.generator_wins, STRONGER_D),
+    Rule("gan.blind", ("gan",), symptoms.blind, ({"instance_noise": 0.0}, {"real_label": 0.9}, *STRONGER_D)),
+    Rule("gan.unconstrained", ("gan",), symptoms.unconstrained, (CONSTRAINT,)),
+    Rule("gan.approaching", ("gan",), symptoms.approaching),
+    Rule("gan.balance", ("gan",), symptoms.balance),
+    Rule("vae.collapse", ("vae",), symptoms.empty_codes, ({"beta": Times(0, 1)}, {"beta": Times(0.3, 0.3)})),
+    Rule("vae.loose", ("vae",), symptoms.loose_codes, ({"beta": 1.0},)),
+    Rule("rising", ONE_LOSS, symptoms.rising, (SLOWER,)),
+    *(Rule(f"{family}.falling", (family,), symptoms.falling) for family in ONE_LOSS),
+    *(Rule(f"{family}.flat", (family,), symptoms.flat, ({"decay": "cosine"},)) for family in ONE_LOSS),
+)  # fmt: skip
+
+
+def advise(
+    spec: ModelSpec,
+    switches: Mapping[str, Any],
+    curves: Mapping[str, Sequence[Sequence[float]]],
+    since: float = 0,
+) -> tuple[Advice, ...]:
+    """What the coach says of a run, the most urgent first; praise only when there is nothing to object to.
+
+    Args:
+        spec: of the model in training.
+        switches: what its switches stand at; those left out stand at their defaults.
+        curves: for every name its (step, value) points, as `JobView.losses` has them.
+        since: the update of the last change of a switch.
+
+    Returns:
+        At least one advice, unless the family has no rules.
+    """
+    known = {switch.key: switch for switch in schedules.switches_of(spec, spec.recipe)}
+    standing = {key: switch.default for key, switch in known.items()} | dict(switches)
+    run = Run(curves, standing, since)
+    rules = [rule for rule in RULES if spec.family in rule.families]
+    broken = symptoms.diverged(run) if run.step else None
+    if run.num < ENOUGH and broken is None:
+        early = Advice("early", "neutral", (("step", run.step),), {}, {"step": f"< {since + ENOUGH:g}"})
+        return (early,) if rules else ()
+    if broken is not None:  # nothing else can be trusted
+        rules = [rule for rule in rules if rule.check is symptoms.diverged]
+    said = [_advice(rule, seen, known, standing) for rule in rules if (seen := rule.check(run)) is not None]
+    worst = [advice for advice in said if advice.level != "good"] or said
+    if len(worst) > 1:  # "neither wins" is what remains to be said when nothing else is
+        worst = [advice for advice in worst if advice.key != "gan.balance"]
+    return tuple(sorted(worst, key=lambda advice: LEVELS.index(advice.level)))
+
+
+def _advice(rule: Rule, seen: Found, known: Mapping[str, Switch], standing: Change) -> Advice:
+    changes = (turned(remedy, known, standing) for remedy in rule.remedies)
+    first: Change = next((change for change in changes if change), {})
+    return Advice(rule.key, seen.level, tuple(seen.evidence.items()), first, seen.limits)
+
+
+def turned(remedy: Change, known: Mapping[str, Switch], standing: Change) -> Change:
+    """What a remedy would turn: nothing where a switch is missing, not live, or as far as it should go."""
+    if any(key not in known or not known[key].live for key in remedy):
+        return {}
+    values = {
+        key: value.of(standing[key]) if isinstance(value, Times) else value for key, value in remedy.items()
+    }
+    return {key: value for key, value in values.items() if value != standing[key]}

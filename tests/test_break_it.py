@@ -1,0 +1,230 @@
+"""The Break it tab: its experiments as data, and the way from the prediction to a repair, on a tiny model."""
+
+import asyncio
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+import torch
+from tiny import SPEC, Tiny
+
+from playground import breaking, data, jobs, locale, registry, symptoms, validation
+from playground.breaking import FINE, Experiment, Symptom
+from playground.data import Images
+from playground.job import FINAL
+from playground.spec import Switch, Words
+from playground.tabs import break_it, break_it_panel, common
+from playground.tabs.break_it_panel import Progress
+
+
+class Dial(Tiny):
+    """A model whose one curve of interest is what its switch stands at; slow enough to be watched."""
+
+    level = 1.0
+
+    def tune(self, values):
+        self.level = values.get("level", self.level)
+
+    def train_step(self, batch, optimizers):
+        time.sleep(0.02)
+        return super().train_step(batch, optimizers) | {"dial": self.level}
+
+
+DIAL = replace(
+    SPEC, name="dial", title="Dial", model=Dial, switches=(Switch("level", Words("L", "L"), 1.0, 0.0, 9.0),)
+)
+BREAKS = Experiment(
+    "vanishing", "dial", {"batch_size": 8}, ((4, {}), (6, {"level": 0.0})), Symptom("dial", 0.5, above=True),
+    "vanish", ("vanish", "swing", FINE), {"steps": {"level": 0.2}, "loss": {"level": 1.0}}, 6,
+)  # fmt: skip
+
+
+@pytest.fixture
+def small_world(monkeypatch):
+    """The dial among the models, its experiment the only one, tiny pictures."""
+    pixels = torch.randint(0, 256, (64, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator())
+    images = Images("mnist", pixels, torch.zeros(64, dtype=torch.int64), ("square",))
+    monkeypatch.setattr(data, "load", lambda name, split="train": images)
+    monkeypatch.setitem(registry._specs(), "dial", DIAL)
+    monkeypatch.setattr(breaking, "EXPERIMENTS", (BREAKS,))
+    monkeypatch.setenv("PLAYGROUND_DEVICE", "cpu")
+
+
+def asked(session, language="en"):
+    return SimpleNamespace(session_hash=session, headers={"accept-language": language}, cookies={})
+
+
+def press(act, key):
+    return SimpleNamespace(act=act, key=key)
+
+
+def watched(progress, request):
+    """The last of what a watcher yields, the progress filled in."""
+
+    async def collect():
+        return [update async for update in break_it.watch(progress, request)]
+
+    updates = asyncio.run(collect())
+    ends = [update for update in updates if isinstance(update[0], Progress)]
+    return updates, ends[-1] if ends else None
+
+
+def begun(request, guess="vanish"):
+    progress = break_it.pressed(break_it.first(), press("guess", guess), request)[0]
+    return break_it.run(progress, request)[0]
+
+
+def test_predict_run_reveal_and_repair(small_world):
+    request = asked("a")
+    progress = begun(request)
+    updates, (progress, live, _, verdict) = watched(progress, request)
+    assert progress.before == pytest.approx(0.0) and not progress.tried
+    assert 'class="right"' in verdict and "data-act" in verdict and "Fixed" not in verdict
+    assert "data:image/png" in live and 'data-state="paused"' in live and "★" not in live
+    assert all(update[3] == gr.skip() for update in updates[:-1]), "nothing is revealed before the end"
+    view = jobs.worker().view(progress.job)
+    assert [dict(values) for _, values in view.changes] == [{"level": 0.0}]
+    assert 4 <= view.changes[0][0] <= 8 and 10 <= view.event.step <= 14
+
+    progress, verdict = break_it.repair(progress, press("fix", "steps"), request)
+    assert "disabled" in verdict, "one change at a time"
+    _, (progress, _, _, verdict) = watched(progress, request)
+    assert [key for key, _ in progress.tried] == ["steps"] and progress.tried[0][1] == pytest.approx(0.2)
+    assert "Not fixed" in verdict and 'class="lesson"' not in verdict
+
+    progress, _ = break_it.repair(progress, press("fix", "loss"), request)
+    _, (progress, _, _, verdict) = watched(progress, request)
+    assert progress.tried[1] == ("loss", pytest.approx(1.0))
+    assert 'class="fixed"' in verdict and 'class="lesson"' in verdict
+    break_it.stop(progress, request)
+
+
+def test_a_wrong_prediction_and_an_experiment_that_does_not_break(small_world, monkeypatch):
+    request = asked("b")
+    _, (progress, _, _, verdict) = watched(begun(request, "swing"), request)
+    assert 'class="wrong"' in verdict
+    break_it.stop(progress, request)
+    monkeypatch.setattr(breaking, "EXPERIMENTS", (replace(BREAKS, acts=((6, {"level": 0.9}),)),))
+    _, (progress, _, _, verdict) = watched(begun(request, FINE), request)
+    assert 'class="right"' in verdict and "did not break" in verdict
+    break_it.stop(progress, request)
+
+
+def test_stopped_before_the_verdict_reveals_nothing(small_world):
+    request = asked("c")
+    progress = begun(request)
+    break_it.stop(progress, request)
+    _, (after, live, _, verdict) = watched(progress, request)
+    assert after.before is None and "Stopped" in live
+    assert "vanish" not in verdict and 'class="right"' not in verdict
+    with pytest.raises(gr.Error, match="Wait"):
+        break_it.repair(after, press("fix", "loss"), request)
+
+
+def test_experiments_share_nothing_with_the_train_tab(small_world):
+    request = asked("d")
+    progress = begun(request)
+    watched(progress, request)
+    break_it.stop(progress, request)
+    while jobs.worker().view(progress.job).state not in FINAL:
+        time.sleep(0.02)
+    assert not jobs.trained("d") and jobs.trained(break_it.owner(request))
+
+
+def test_running_again_and_choosing_anew_end_what_runs(small_world):
+    request = asked("e")
+    old = begun(request)
+    new = break_it.run(old, request)[0]
+    assert new.job != old.job
+    progress, board, *_ = break_it.pressed(new, press("choose", "vanishing"), request)
+    assert progress == Progress("vanishing") and 'aria-pressed="true"' in board
+    for job in (old.job, new.job):
+        while jobs.worker().view(job).state not in FINAL:
+            time.sleep(0.02)
+
+
+def test_refusals(small_world):
+    request, progress = asked("f"), break_it.first()
+    with pytest.raises(gr.Error, match="first"):
+        break_it.run(progress, request)
+    with pytest.raises(gr.Error, match="请先选择"):
+        break_it.run(progress, asked("f", "zh"))
+    for bad in (None, 3, "x" * 999, ["vanish"], "<b>"):
+        for act in ("choose", "guess", None):
+            with pytest.raises(gr.Error):
+                break_it.pressed(progress, press(act, bad), request)
+        with pytest.raises(gr.Error):
+            break_it.repair(progress, press("fix", bad), request)
+        with pytest.raises(gr.Error):
+            list(common.guarded(break_it.break_it)(bad, request=request))
+        with pytest.raises(gr.Error):
+            list(common.guarded(break_it.break_it)("vanishing", "", 0, bad, request=request))
+    updates, end = watched(Progress("vanishing", "vanish", "no such job"), request)
+    assert end is None and all(value == gr.skip() for value in updates[-1])
+
+
+def test_the_endpoint_breaks_and_repairs(small_world):
+    reports = list(common.guarded(break_it.break_it)("vanishing", "loss", request=asked("g")))
+    last = reports[-1]
+    assert (last["outcome"], last["fixed"], last["act"]) == ("vanish", True, "repairing")
+    assert last["before"] == pytest.approx(0.0) and last["after"] == pytest.approx(1.0)
+    assert {"breaking", "repairing"} == {report["act"] for report in reports}
+    short = list(common.guarded(break_it.break_it)("vanishing", "", 0, 0.2, request=asked("g")))[-1]
+    assert short["fixed"] is None and short["step"] <= 6
+
+
+def test_without_its_model_an_experiment_is_hidden(monkeypatch):
+    monkeypatch.setattr(breaking, "EXPERIMENTS", (BREAKS, *breaking.EXPERIMENTS))
+    found = list(breaking.available().values())
+    assert BREAKS not in found and found
+
+
+@pytest.mark.parametrize("experiment", breaking.EXPERIMENTS, ids=lambda e: e.key)
+def test_an_experiment_is_sound(experiment):
+    if experiment.key not in breaking.available():
+        pytest.skip("its model is not here")
+    assert {experiment.answer, FINE} <= set(experiment.outcomes) and 3 <= len(experiment.outcomes) <= 4
+    assert len(experiment.fixes) >= 3
+    request = experiment.request(0)
+    spec, recipe = request.spec, request.recipe
+    assert recipe.num_steps >= experiment.num_steps + len(experiment.fixes) * experiment.fix_steps
+    validation.switches(spec, recipe, experiment.acts[0][1])
+    for switches in [switches for _, switches in experiment.acts[1:]] + list(experiment.fixes.values()):
+        assert validation.switches(spec, recipe, switches, running=True) == switches
+    standing = experiment.standing(experiment.num_steps)
+    for key, changes in experiment.fixes.items():
+        turned = experiment.fix(key)
+        assert changes.items() <= turned.items()
+        assert validation.switches(spec, recipe, turned, running=True) == turned
+        broken = request.standing() | standing
+        assert any(broken[name] != value for name, value in changes.items())
+    keys = ["title", "setup", "why", "lesson", *(f"fix.{key}" for key in experiment.fixes)]
+    for language in locale.LANGUAGES:
+        words = locale.table(language)
+        assert all(f"break_it.{experiment.key}.{key}" in words for key in keys)
+        assert all(f"break_it.outcome.{outcome}" in words for outcome in experiment.outcomes)
+    assert break_it_panel.board(Progress(experiment.key)).count('data-act="guess"') == len(
+        experiment.outcomes
+    )
+
+
+def test_the_symptom_is_of_the_latest_act_and_on_its_side():
+    flat = [(step, 5.0 if step <= 100 else 0.1) for step in range(1, 201)]
+    mean = Symptom("a", 0.5, above=True)
+    assert mean.measure({"a": flat}, 100) == pytest.approx(0.1) and not mean.healthy(0.1)
+    assert mean.measure({"a": flat}, 200) is None and mean.measure({}, 0) is None
+    to_and_fro = [(step, (step // 20) % 2) for step in range(1, 401)]
+    swing = Symptom("a", 0.3, above=False, swing=True)
+    assert not swing.healthy(swing.measure({"a": to_and_fro}, 0)) and swing.limit() == "< 0.3"
+
+
+def test_thresholds_agree_with_the_coachs():
+    """A broken experiment is not one that the coach would call healthy."""
+    found = {experiment.key: experiment.symptom for experiment in breaking.EXPERIMENTS}
+    assert (
+        found["runaway"].threshold == symptoms.FARTHEST and found["oscillation"].threshold >= symptoms.SWING
+    )
+    assert symptoms.VERY_FEW <= found["collapse"].threshold <= symptoms.FEW
+    assert found["posterior"].threshold >= symptoms.EMPTY
