@@ -17,9 +17,19 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Adam, Optimizer, RMSprop
 
+from playground.models._gan_networks import ConvConfig, Discriminator, Generator, init_dcgan
 from playground.models._gan_switches import Techniques
 from playground.nn import rand, randn
-from playground.spec import Batch, GenerativeModel, HasLatent, Recipe, Samples, SampleStep
+from playground.spec import (
+    Batch,
+    Control,
+    GenerativeModel,
+    HasLatent,
+    Recipe,
+    Samples,
+    SampleStep,
+    Words,
+)
 
 
 def discriminator_loss(kind: str, real: Tensor, fake: Tensor, real_label: float = 1.0) -> Tensor:
@@ -234,3 +244,30 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
         z = controls.get("truncation", 1.0) * randn((num, *self.latent_shape), generator, device)
         labels = None if labels is None else labels.to(device)
         yield SampleStep(1, 1, self.decode(z, labels), 1)
+
+
+class ConvGAN(AdversarialModel):
+    """DCGAN's two networks; a subclass says for what game."""
+
+    def __init__(self, config: ConvConfig) -> None:
+        """Build both networks; weights as in 1511.06434, section 4."""
+        super().__init__(config.latent_dim, config.techniques)
+        self.config = config
+        self.generator = Generator(config)
+        self.discriminator = Discriminator(config)
+        init_dcgan(self)
+        self.prepare()
+
+
+TRUNCATION = Control(
+    key="truncation",
+    label=Words("Truncation", "截断"),
+    default=1.0,
+    minimum=0.0,
+    maximum=1.5,
+    step=0.05,
+    info=Words(
+        en="Multiplies z: below 1 the digits are more typical and less varied.",
+        zh="乘在 z 上：小于 1 时数字更典型、变化更少。",
+    ),
+)

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from playground.models._gan_switches import Techniques
+
 
 @dataclass(frozen=True)
 class ConvConfig:
@@ -23,6 +25,7 @@ class ConvConfig:
         discriminator_widths: channels on 14, 7 and 4 pixels.
         discriminator_norm: ``batch``, ``instance`` (each picture on its own) or ``none``.
         num_classes: labels both are told, 0 for none.
+        techniques: of the training.
     """
 
     latent_dim: int = 64
@@ -31,6 +34,7 @@ class ConvConfig:
     discriminator_widths: tuple[int, int, int] = (32, 64, 128)
     discriminator_norm: str = "batch"
     num_classes: int = 0
+    techniques: Techniques = Techniques()
 
 
 class Generator(nn.Module):

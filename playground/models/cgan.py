@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from playground.models._gan import AdversarialModel
-from playground.models._gan_networks import ConvConfig, Discriminator, Generator, init_dcgan
+from playground.models._gan import TRUNCATION, ConvGAN
+from playground.models._gan_networks import ConvConfig
 from playground.models._gan_switches import Techniques, switches
 from playground.nn import randint
-from playground.spec import About, Batch, Control, ModelSpec, Recipe, Words
+from playground.spec import About, Batch, ModelSpec, Recipe, Words
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,8 @@ class CGANConfig(ConvConfig):
     techniques: Techniques = Techniques(real_label=0.9)
 
 
-class CGAN(AdversarialModel):
+class CGAN(ConvGAN):
     """A generator and a discriminator that both know the label."""
-
-    def __init__(self, config: CGANConfig) -> None:
-        """Build both networks; weights as in 1511.06434, section 4."""
-        super().__init__(config.latent_dim, config.techniques)
-        self.config = config
-        self.generator = Generator(config)
-        self.discriminator = Discriminator(config)
-        init_dcgan(self)
-        self.prepare()
 
     def discriminator_loss(self, batch: Batch, score_real: Tensor, score_fake: Tensor) -> Tensor:
         """Real pictures with another label count as fakes, half and half (1605.05396, algorithm 1)."""
@@ -79,10 +70,6 @@ _ABOUT = About(
         zh="需要标签；同一类别内仍可能重复；和所有 GAN 一样没有似然，损失值也不反映质量。",
     ),
 )
-_INFO = Words(
-    en="Multiplies z: below 1 the digits are more typical and less varied.",
-    zh="乘在 z 上：小于 1 时数字更典型、变化更少。",
-)
 _CONFIG = CGANConfig()
 
 SPECS = (
@@ -103,7 +90,7 @@ SPECS = (
             ema=0.999,
         ),
         about=_ABOUT,
-        controls=(Control("truncation", Words("Truncation", "截断"), 1.0, 0.0, 1.5, step=0.05, info=_INFO),),
+        controls=(TRUNCATION,),
         switches=switches(_CONFIG.techniques),
         conditional=True,
     ),

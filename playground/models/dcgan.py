@@ -16,10 +16,10 @@ the learning rate falls to zero; pictures are drawn by a moving average of the g
 
 from dataclasses import dataclass
 
-from playground.models._gan import AdversarialModel
-from playground.models._gan_networks import ConvConfig, Discriminator, Generator, init_dcgan
+from playground.models._gan import TRUNCATION, ConvGAN
+from playground.models._gan_networks import ConvConfig
 from playground.models._gan_switches import Techniques, switches
-from playground.spec import About, Control, ModelSpec, Recipe, Words
+from playground.spec import About, ModelSpec, Recipe, Words
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,8 @@ class DCGANConfig(ConvConfig):
     techniques: Techniques = Techniques(real_label=0.9)
 
 
-class DCGAN(AdversarialModel):
+class DCGAN(ConvGAN):
     """A convolutional generator and a convolutional discriminator."""
-
-    def __init__(self, config: DCGANConfig) -> None:
-        """Build both networks; weights as in 1511.06434, section 4."""
-        super().__init__(config.latent_dim, config.techniques)
-        self.config = config
-        self.generator = Generator(config)
-        self.discriminator = Discriminator(config)
-        init_dcgan(self)
-        self.prepare()
 
 
 _ABOUT = About(
@@ -73,10 +64,6 @@ _ABOUT = About(
     ),
 )
 
-_INFO = Words(
-    en="Multiplies z: below 1 the digits are more typical and less varied.",
-    zh="乘在 z 上：小于 1 时数字更典型、变化更少。",
-)
 _CONFIG = DCGANConfig()
 
 SPECS = (
@@ -97,7 +84,7 @@ SPECS = (
             ema=0.999,
         ),
         about=_ABOUT,
-        controls=(Control("truncation", Words("Truncation", "截断"), 1.0, 0.0, 1.5, step=0.05, info=_INFO),),
+        controls=(TRUNCATION,),
         switches=switches(_CONFIG.techniques),
     ),
 )

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from playground.models._gan import AdversarialModel
+from playground.models._gan import TRUNCATION, AdversarialModel
 from playground.models._gan_networks import minibatch_layer
 from playground.models._gan_switches import Techniques, switches
-from playground.spec import About, Control, ModelSpec, Recipe, Words
+from playground.spec import About, ModelSpec, Recipe, Words
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,6 @@ _ABOUT = About(
         zh="没有哪一层知道像素的位置关系，所以笔画周围会有斑点；会漏掉整类样式；损失值不反映质量；没有似然，也没有编码器。",
     ),
 )
-_INFO = Words(
-    en="Multiplies z: below 1 the digits are more typical and less varied.",
-    zh="乘在 z 上：小于 1 时数字更典型、变化更少。",
-)
 _CONFIG = GANConfig()
 
 SPECS = (
@@ -139,7 +135,7 @@ SPECS = (
         config=_CONFIG,
         recipe=Recipe(num_steps=40000, batch_size=128, lr=2e-4, betas=_CONFIG.techniques.betas, decay="none"),
         about=_ABOUT,
-        controls=(Control("truncation", Words("Truncation", "截断"), 1.0, 0.0, 1.5, step=0.05, info=_INFO),),
+        controls=(TRUNCATION,),
         switches=switches(_CONFIG.techniques),
     ),
 )

@@ -13,10 +13,10 @@ larger learning rate that falls to zero; pictures are drawn by a moving average 
 
 from dataclasses import dataclass
 
-from playground.models._gan import AdversarialModel
-from playground.models._gan_networks import ConvConfig, Discriminator, Generator, init_dcgan
+from playground.models._gan import TRUNCATION, ConvGAN
+from playground.models._gan_networks import ConvConfig
 from playground.models._gan_switches import Techniques, switches
-from playground.spec import About, Control, ModelSpec, Recipe, Words
+from playground.spec import About, ModelSpec, Recipe, Words
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,8 @@ class SNGANConfig(ConvConfig):
     techniques: Techniques = Techniques(loss="hinge", spectral_norm=True)
 
 
-class SNGAN(AdversarialModel):
+class SNGAN(ConvGAN):
     """A generator and a discriminator of spectral norm 1 in every layer."""
-
-    def __init__(self, config: SNGANConfig) -> None:
-        """Build both networks; weights as in 1511.06434, section 4."""
-        super().__init__(config.latent_dim, config.techniques)
-        self.config = config
-        self.generator = Generator(config)
-        self.discriminator = Discriminator(config)
-        init_dcgan(self)
-        self.prepare()
 
 
 _ABOUT = About(
@@ -65,10 +56,6 @@ _ABOUT = About(
         zh="分数不是概率，损失值也不反映质量；每层都限制为 1 会让判别器的能力打折扣。",
     ),
 )
-_INFO = Words(
-    en="Multiplies z: below 1 the digits are more typical and less varied.",
-    zh="乘在 z 上：小于 1 时数字更典型、变化更少。",
-)
 _CONFIG = SNGANConfig()
 
 SPECS = (
@@ -89,7 +76,7 @@ SPECS = (
             ema=0.999,
         ),
         about=_ABOUT,
-        controls=(Control("truncation", Words("Truncation", "截断"), 1.0, 0.0, 1.5, step=0.05, info=_INFO),),
+        controls=(TRUNCATION,),
         switches=switches(_CONFIG.techniques),
     ),
 )

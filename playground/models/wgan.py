@@ -17,10 +17,10 @@ pictures are drawn by a moving average of the generator's weights.
 
 from dataclasses import dataclass
 
-from playground.models._gan import AdversarialModel
-from playground.models._gan_networks import ConvConfig, Discriminator, Generator, init_dcgan
+from playground.models._gan import TRUNCATION, ConvGAN
+from playground.models._gan_networks import ConvConfig
 from playground.models._gan_switches import Techniques, switches
-from playground.spec import About, Control, ModelSpec, Recipe, Words
+from playground.spec import About, ModelSpec, Recipe, Words
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,8 @@ class WGANConfig(ConvConfig):
     )
 
 
-class WGAN(AdversarialModel):
+class WGAN(ConvGAN):
     """A generator and a critic with clipped weights."""
-
-    def __init__(self, config: WGANConfig) -> None:
-        """Build both networks; weights as in 1511.06434, section 4."""
-        super().__init__(config.latent_dim, config.techniques)
-        self.config = config
-        self.generator = Generator(config)
-        self.discriminator = Discriminator(config)
-        init_dcgan(self)
-        self.prepare()
 
 
 _ABOUT = About(
@@ -71,10 +62,6 @@ _ABOUT = About(
         zh="裁剪权重是一种粗糙的约束：评价网络学得慢，只能学到简单的函数；生成器每更新一次，评价网络要更新五次，耗时较多。",
     ),
 )
-_INFO = Words(
-    en="Multiplies z: below 1 the digits are more typical and less varied.",
-    zh="乘在 z 上：小于 1 时数字更典型、变化更少。",
-)
 _CONFIG = WGANConfig()
 
 SPECS = (
@@ -95,7 +82,7 @@ SPECS = (
             ema=0.998,
         ),
         about=_ABOUT,
-        controls=(Control("truncation", Words("Truncation", "截断"), 1.0, 0.0, 1.5, step=0.05, info=_INFO),),
+        controls=(TRUNCATION,),
         switches=switches(_CONFIG.techniques),
     ),
 )

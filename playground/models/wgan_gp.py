@@ -15,10 +15,10 @@ generator's; pictures are drawn by a moving average of the generator's weights.
 
 from dataclasses import dataclass
 
-from playground.models._gan import AdversarialModel
-from playground.models._gan_networks import ConvConfig, Discriminator, Generator, init_dcgan
+from playground.models._gan import TRUNCATION, ConvGAN
+from playground.models._gan_networks import ConvConfig
 from playground.models._gan_switches import Techniques, switches
-from playground.spec import About, Control, ModelSpec, Recipe, Words
+from playground.spec import About, ModelSpec, Recipe, Words
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,8 @@ class WGANGPConfig(ConvConfig):
     )
 
 
-class WGANGP(AdversarialModel):
+class WGANGP(ConvGAN):
     """A generator and a critic whose gradient is held at norm 1."""
-
-    def __init__(self, config: WGANGPConfig) -> None:
-        """Build both networks; weights as in 1511.06434, section 4."""
-        super().__init__(config.latent_dim, config.techniques)
-        self.config = config
-        self.generator = Generator(config)
-        self.discriminator = Discriminator(config)
-        init_dcgan(self)
-        self.prepare()
 
 
 _ABOUT = About(
@@ -76,10 +67,6 @@ _ABOUT = About(
         zh="惩罚项需要二阶导数，而且生成器每更新一次，评价网络要更新五次，因此是这些 GAN 中训练最慢的。",
     ),
 )
-_INFO = Words(
-    en="Multiplies z: below 1 the digits are more typical and less varied.",
-    zh="乘在 z 上：小于 1 时数字更典型、变化更少。",
-)
 _CONFIG = WGANGPConfig()
 
 SPECS = (
@@ -100,7 +87,7 @@ SPECS = (
             ema=0.998,
         ),
         about=_ABOUT,
-        controls=(Control("truncation", Words("Truncation", "截断"), 1.0, 0.0, 1.5, step=0.05, info=_INFO),),
+        controls=(TRUNCATION,),
         switches=switches(_CONFIG.techniques),
     ),
 )
