@@ -17,6 +17,7 @@ from playground import data, weights
 from playground.training import TrainEvent
 
 MAX_POINTS = 300
+MAX_MOMENTS = 16
 _JSON, _PNG = "replay.json", "replay.png"
 
 
@@ -60,11 +61,12 @@ class Recorder:
 
     def write(self, name: str) -> None:
         """Put the replay beside the weights of `name`."""
-        strips = [_strip(frame) for _, frame in self._frames]
+        frames = _thin(self._frames)
+        strips = [_strip(frame) for _, frame in frames]
         content: dict[str, Any] = {
             "losses": {n: [[s, _round(v)] for s, v in points] for n, points in self.losses().items()},
-            "steps": [step for step, _ in self._frames],
-            "shape": list(self._frames[0][1].shape) if self._frames else [],
+            "steps": [step for step, _ in frames],
+            "shape": list(frames[0][1].shape) if frames else [],
         }
         text = json.dumps(content, separators=(",", ":"))
         if strips:
@@ -99,6 +101,14 @@ def read(name: str) -> dict[str, Any]:
 def _halve(points: list[list[float]]) -> list[list[float]]:
     pairs = zip(points[::2], points[1::2], strict=False)
     return [[b[0], (a[1] + b[1]) / 2] for a, b in pairs]
+
+
+def _thin(frames: list[tuple[int, Tensor]]) -> list[tuple[int, Tensor]]:
+    """At most `MAX_MOMENTS`, the first and the last among them; a run in several goes has more."""
+    if len(frames) <= MAX_MOMENTS:
+        return frames
+    gap = (len(frames) - 1) / (MAX_MOMENTS - 1)
+    return [frames[round(i * gap)] for i in range(MAX_MOMENTS)]
 
 
 def _round(value: float) -> float:

@@ -15,7 +15,7 @@ import app
 from playground import judge, locale, registry, validation
 from playground.tabs import common, compare, sample
 
-NAMED = {"models", "sample", "compare", "train"}
+NAMED = {"models", "sample", "compare", "train", "break_it", "interpolate"}
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +43,10 @@ def test_keys_start_with_the_name_of_their_file():
 
 def test_every_phrase_is_used():
     code = "\n".join(p.read_text() for p in Path(locale.__file__).parent.parent.rglob("*.py"))
+    made = set(re.findall(r"""f["']([a-z_]+\.[^"'\s]*\{[^"'\s]*)["']""", code))  # keys with a part filled in
+    patterns = [re.compile(re.sub(r"\\\{.*?\\\}", ".+", re.escape(template))) for template in made]
     for key in locale.table("en"):
-        stem = key.rpartition(".")[0]
-        assert key in code or f'f"{stem}.' in code or f"f'{stem}." in code, f"{key} is said nowhere"
+        assert key in code or any(p.fullmatch(key) for p in patterns), f"{key} is said nowhere"
 
 
 def test_html_is_escaped_in_both_languages():
@@ -95,7 +96,7 @@ def test_every_component_has_a_name(page):
 
 
 def test_page_holds_both_languages_and_no_flood_of_components(page):
-    assert len(page.blocks) < 150
+    assert len(page.blocks) < 300  # a model's switches have a component each
     headers = [b.value for b in page.blocks.values() if isinstance(b, gr.HTML)]
     assert any("data-language-button" in str(value) for value in headers)
 

@@ -215,9 +215,9 @@ def test_the_conditional_discriminator_rejects_a_wrong_label():
     """With a generator that stands still, D comes to prefer the right label of a real picture."""
     model = small(CGAN, CGANConfig, players="discriminator")
     optimizers = model.make_optimizers(Recipe(10, lr=3e-3))
-    x, labels = batch(256).x, batch(256).labels
-    for step in range(150):
-        model.train_step(batch(256, seed=step), optimizers)
+    x, labels = batch(128).x, batch(128).labels
+    for step in range(80):
+        model.train_step(batch(128, seed=step), optimizers)
     right, wrong = model.discriminator(x, labels), model.discriminator(x, (labels + 1) % 10)
     assert (right > wrong).float().mean() > 0.9
 
