@@ -53,7 +53,7 @@ def small_world(monkeypatch):
 
 
 def asked(session, language="en"):
-    return SimpleNamespace(session_hash=session, headers={"accept-language": language}, cookies={})
+    return SimpleNamespace(session_hash=f"break {session}", headers={"accept-language": language}, cookies={})
 
 
 def press(act, key):
@@ -124,13 +124,13 @@ def test_stopped_before_the_verdict_reveals_nothing(small_world):
 
 
 def test_experiments_share_nothing_with_the_train_tab(small_world):
-    request = asked("d")
+    request = asked("nothing shared")
     progress = begun(request)
     watched(progress, request)
     break_it.stop(progress, request)
     while jobs.worker().view(progress.job).state not in FINAL:
         time.sleep(0.02)
-    assert not jobs.trained("d") and jobs.trained(break_it.owner(request))
+    assert not jobs.trained(request.session_hash) and jobs.trained(break_it.owner(request))
 
 
 def test_running_again_and_choosing_anew_end_what_runs(small_world):

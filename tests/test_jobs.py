@@ -193,8 +193,8 @@ def test_what_nobody_watches_is_paused_and_later_forgotten(worker, monkeypatch):
     time.sleep(0.4)
     view = worker.view(job_id)
     assert view.state == "paused" and view.message.key == "jobs.unwatched"
-    monkeypatch.setattr(jobs, "KEEP", 0.05)
-    time.sleep(0.1)
+    monkeypatch.setattr(jobs, "KEEP", 1.0)
+    time.sleep(1.2)
     until(worker, worker.submit("b", request(recipe=replace(RECIPE, num_steps=2))), "done")
     with pytest.raises(InvalidInput, match="no longer here"):
         worker.view(job_id)
