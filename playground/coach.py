@@ -17,7 +17,7 @@ from playground.trends import Run
 
 ENOUGH = 50  # updates before anything can be said
 LEVELS = ("bad", "watch", "neutral", "good")  # the most urgent first
-ONE_LOSS = tuple("vae flow autoregressive diffusion".split())  # families in which one loss falls
+ONE_LOSS = ("vae", "flow", "autoregressive", "diffusion")  # families in which one loss falls
 FAMILIES = ("gan", *ONE_LOSS)
 
 Change = Mapping[str, Any]

@@ -52,17 +52,12 @@ def possible(spec: ModelSpec, dataset: str) -> bool:
     return one_shot(spec) and dataset == judge.spec().dataset and registry.shipped(judge.NAME)
 
 
-def spread(features: Tensor) -> float:
-    """(N, F), N > 1 -> the mean distance between two of them."""
-    return torch.pdist(features).mean().item()
-
-
 def diagnose(x: Tensor, real_spread: float) -> Diagnosis:
     """Look at some samples.
 
     Args:
         x: (N, C, H, W) in [-1, 1], N > 1.
-        real_spread: `spread` of real pictures' features.
+        real_spread: `metrics.spread` of real pictures' features.
 
     Raises:
         ValueError: if a pixel is not finite.
@@ -71,7 +66,7 @@ def diagnose(x: Tensor, real_spread: float) -> Diagnosis:
     features, logits = judge.look(x)
     classes, num_classes = logits.argmax(1), logits.shape[1]
     counts = torch.bincount(classes, minlength=num_classes).tolist()
-    distinct = min(1.0, spread(features) / max(real_spread, 1e-9))
+    distinct = min(1.0, metrics.spread(features) / max(real_spread, 1e-9))
     return Diagnosis(tuple(counts), metrics.entropy_bits(classes, num_classes), distinct)
 
 
@@ -127,7 +122,7 @@ class Watched(Training):
         if self._real_spread is None:
             rows = judge.some(len(self.images), NUM)
             real = torch.cat([judge.look(x)[0] for x in judge.pictures(self.images[rows], self.spec.levels)])
-            self._real_spread = spread(real)
+            self._real_spread = metrics.spread(real)
         return self._real_spread
 
 

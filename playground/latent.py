@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from playground import data, judge, registry
+from playground import data, judge, metrics, registry
 from playground.nn import randn
 from playground.spec import HasLatent, HasStyles, ModelSpec
 
@@ -205,7 +205,7 @@ def measure(x: Tensor, spec: ModelSpec) -> Smoothness:
 
 def diversity(x: Tensor, spec: ModelSpec) -> float:
     """How far apart pictures (B, C, H, W) are in pixels; 1 is as far as real ones."""
-    return _apart(x) / _pixel_unit(spec.dataset)
+    return metrics.spread(x.flatten(1)) / _pixel_unit(spec.dataset)
 
 
 def confidence(x: Tensor) -> float:
@@ -217,23 +217,17 @@ def _feature_unit() -> float:
     model = registry.load(judge.NAME)
     with _LOCK:
         if model not in _YARDSTICKS:
-            _YARDSTICKS[model] = _apart(judge.look(_real(judge.spec().dataset))[0])
+            _YARDSTICKS[model] = metrics.spread(judge.look(_real(judge.spec().dataset))[0])
         return _YARDSTICKS[model]
 
 
 def _pixel_unit(dataset: str) -> float:
     with _LOCK:
         if dataset not in _PLAIN_YARDSTICKS:
-            _PLAIN_YARDSTICKS[dataset] = _apart(_real(dataset))
+            _PLAIN_YARDSTICKS[dataset] = metrics.spread(_real(dataset).flatten(1))
         return _PLAIN_YARDSTICKS[dataset]
 
 
 def _real(dataset: str) -> Tensor:
     images = data.load(dataset, "test").images
     return data.to_float(images[judge.some(len(images), _NUM_YARDSTICK)])
-
-
-def _apart(seen: Tensor) -> float:
-    """The mean distance of two different rows."""
-    num = len(seen)
-    return torch.cdist(seen.flatten(1), seen.flatten(1)).sum().item() / (num * (num - 1))

@@ -23,7 +23,7 @@ class EvalEvent:
     """Where an evaluation is.
 
     Attributes:
-        what: ``speed``, ``samples``, ``reference``, ``likelihood``, ``iwae``, ``accuracy``, at last ``done``.
+        what: a part (`evaluation.PARTS`), ``reference`` while real pictures are looked at, at last ``done``.
         done: pictures (for ``speed``, runs) of this part so far.
         total: of this part.
         eta: seconds left of this part.

@@ -137,6 +137,11 @@ def ideal_coverage(num: int, k: int = 5) -> float:
     return 1 - math.prod((num - i) / (2 * num - i) for i in range(1, k + 1))
 
 
+def spread(features: Tensor) -> float:
+    """(N, F), N > 1 -> the mean distance between two of them."""
+    return torch.pdist(features).mean().item()
+
+
 def entropy_bits(classes: Tensor, num_classes: int) -> float:
     """Entropy of a set's (N,) classes in bits: log2(num_classes) when all are equally frequent."""
     share = torch.bincount(classes, minlength=num_classes).double() / len(classes)

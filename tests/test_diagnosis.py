@@ -9,7 +9,8 @@ from tiny import RECIPE, SPEC, Tiny
 
 from playground import data, diagnosis, judge, registry
 from playground.data import Images
-from playground.diagnosis import Watched, diagnose, nearest, spread
+from playground.diagnosis import Watched, diagnose, nearest
+from playground.metrics import spread
 from playground.spec import HasLatent, SampleStep
 from playground.training import Training, train
 

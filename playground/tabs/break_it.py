@@ -69,15 +69,12 @@ def judged(view: JobView, progress: Progress) -> Progress:
 
 async def watch(progress: Progress, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
     """Draw the training until there is a verdict: (progress, live panel, figures, verdict)."""
-    throttle, image, drawn, figured = common.Throttle(), (-1, ""), -1, float("-inf")
+    throttle, shot, drawn, figured = common.Throttle(), train_panel.Shot(), -1, float("-inf")
     try:
         while progress.job:
             view = jobs.worker().view(progress.job)
             rests = direct(view, progress)
             if rests or (view.version != drawn and throttle.due()):
-                latest = view.moments[-1][0] if view.moments else -1
-                if image[0] != latest:
-                    image = (latest, train_panel.shot(view.moments))
                 drawn, curves, told = view.version, gr.skip(), gr.skip()
                 if rests or time.monotonic() - figured > 1:
                     figured, curves = time.monotonic(), break_it_panel.figures(view, progress)
@@ -86,7 +83,7 @@ async def watch(progress: Progress, request: gr.Request) -> AsyncIterator[tuple[
                 if rests:
                     told = break_it_panel.verdict(view, after)
                 state = after if rests else gr.skip()
-                yield state, train_panel.live(shown, image[1]), curves, told
+                yield state, train_panel.live(shown, shot.of(view.moments)), curves, told
                 if rests:
                     return
             await asyncio.sleep(_POLL)

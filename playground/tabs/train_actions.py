@@ -64,7 +64,7 @@ def turn(job_id: Any, model: Any, values: Mapping[str, Any], code: str) -> None:
     spec = view.request.spec
     if model != spec.name:
         raise InvalidInput("train.other_model", model=spec.title)
-    live = {switch.key for switch in train_form.own_switches(spec) if switch.live}
+    live = train_form.live_keys(spec)
     differ = {key: value for key, value in values.items() if view.switches[key] != value}
     jobs.worker().change(job_id, {key: value for key, value in differ.items() if key in live})
     later = ", ".join(key for key in differ if key not in live)
@@ -131,7 +131,7 @@ def advised(form: Form, job_id: Any, model: Any, key: Any) -> list[Any]:
     if not isinstance(key, str) or key not in given:
         raise InvalidInput("train.advice_gone")
     spec, changes = view.request.spec, given[key].changes
-    live = {switch.key for switch in train_form.own_switches(spec) if switch.live}
+    live = train_form.live_keys(spec)
     if view.state not in FINAL:
         jobs.worker().change(job_id, {k: v for k, v in changes.items() if k in live})
     return form.put(spec, changes) if model == spec.name else [gr.skip()] * len(form.knobs)

@@ -44,6 +44,11 @@ def own_switches(spec: ModelSpec) -> tuple[Switch, ...]:
     return switches_of(spec, spec.recipe)
 
 
+def live_keys(spec: ModelSpec) -> set[str]:
+    """The switches of a model that may be turned while it trains."""
+    return {switch.key for switch in own_switches(spec) if switch.live}
+
+
 def all_switches() -> list[Switch]:
     """Every different switch of any model that draws."""
     every = [s for name in registry.names("Samples") for s in own_switches(registry.spec(name))]

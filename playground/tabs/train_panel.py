@@ -68,6 +68,20 @@ def shot(moments: Sequence[tuple[int, Tensor]]) -> str:
     return f'<img src="{address}" alt="{len(x)} samples, step {step} · {len(x)} 个样本,第 {step} 步">'
 
 
+class Shot:
+    """The latest samples of a job as an image, drawn again only when there are others."""
+
+    def __init__(self) -> None:
+        """Nothing is drawn yet."""
+        self._step, self._image = -1, ""
+
+    def of(self, moments: Sequence[tuple[int, Tensor]]) -> str:
+        """What `shot` gives."""
+        if moments and moments[-1][0] != self._step:
+            self._step, self._image = moments[-1][0], shot(moments)
+        return self._image
+
+
 def empty() -> str:
     """The live panel before anything is trained, as high as it will be."""
     drawn = train_charts.main_chart({}, 1)

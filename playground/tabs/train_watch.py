@@ -41,17 +41,13 @@ class Part:
 
 def parts() -> list[Part]:
     """The live panel, which follows every update, and the heavier parts, which do not."""
-    image: tuple[int, str] = (-1, "")
-
-    def live(view: JobView) -> str:
-        nonlocal image
-        latest = view.moments[-1][0] if view.moments else -1
-        if image[0] != latest:
-            image = (latest, train_panel.shot(view.moments))
-        return train_panel.live(view, image[1])
-
+    shot = train_panel.Shot()
     return [
-        Part(0.0, lambda view: (view.version, view.state, view.position), live),
+        Part(
+            0.0,
+            lambda view: (view.version, view.state, view.position),
+            lambda view: train_panel.live(view, shot.of(view.moments)),
+        ),
         Part(2.0, lambda view: (view.version, view.state), train_coach.value),
         Part(1.0, lambda view: view.version, multiples),
         Part(
