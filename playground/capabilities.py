@@ -105,6 +105,58 @@ class Denoises:
         raise TypeError(f"{type(self).__name__} does not denoise.")
 
 
+class HasScore(Denoises):
+    """Predicts clean picture and noise at any x_t; with it pictures are restored without retraining.
+
+    Data and noise mix as x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) eps, a_t = alphas_cumprod[t]; the score of x_t
+    is -eps_hat / sqrt(1 - a_t) (2011.13456, section 3).
+    """
+
+    alphas_cumprod: Tensor  # (num_timesteps,)
+
+    def predict(self, xt: Tensor, t: int, labels: Tensor | None = None, guidance: float = 1.0) -> DenoiseStep:
+        """x0_hat and eps_hat at x_t (B, C, H, W); labels (B,) int64, None for no label; differentiable."""
+        raise TypeError(f"{type(self).__name__} has no score.")
+
+
+class PredictsPixels:
+    """An autoregressive model: every pixel's distribution given those before it, in reading order."""
+
+    def pixel_logits(self, x: Tensor, labels: Tensor) -> Tensor:
+        """(B, 1, H, W) in [-1, 1] on `levels` grey levels, (B,) int64 -> (B, levels, H, W); differentiable."""
+        raise TypeError(f"{type(self).__name__} predicts no pixels.")
+
+
+class HasPosterior:
+    """Knows which latents could have produced a picture."""
+
+    def posterior(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) in [-1, 1] -> mu and logvar of q(z|x) = N(mu, diag exp(logvar)), each (B, D)."""
+        raise TypeError(f"{type(self).__name__} has no posterior.")
+
+
+class FlowStep(NamedTuple):
+    """One layer of a flow.
+
+    Attributes:
+        name: of the layer, such as "coupling 3".
+        h: (B, num_dims) all variables after it, those that have already left for z included.
+        log_det: (B,) what the layer adds to log |det dz/dx|, in nats.
+    """
+
+    name: str
+    h: Tensor
+    log_det: Tensor
+
+
+class Flows:
+    """Maps pictures to latents by invertible layers that can be watched one by one."""
+
+    def through(self, x: Tensor) -> Iterator[FlowStep]:
+        """(B, C, H, W) in [-1, 1] -> its way to z, a layer at a time; the last h is z."""
+        raise TypeError(f"{type(self).__name__} does not flow.")
+
+
 class Completes:
     """Fills in the erased part of a picture."""
 
@@ -156,6 +208,10 @@ CAPABILITIES = (
     Encodes,
     HasLikelihood,
     Denoises,
+    HasScore,
+    PredictsPixels,
+    HasPosterior,
+    Flows,
     Completes,
     Translates,
     Classifies,

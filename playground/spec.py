@@ -19,9 +19,14 @@ from playground.capabilities import (
     Denoises,
     DenoiseStep,
     Encodes,
+    Flows,
+    FlowStep,
     HasLatent,
     HasLikelihood,
+    HasPosterior,
+    HasScore,
     HasStyles,
+    PredictsPixels,
     Samples,
     SampleStep,
     Translates,
@@ -30,8 +35,9 @@ from playground.seeding import seeded
 
 __all__ = [
     "CAPABILITIES", "About", "Batch", "Classifies", "Completes", "Control", "DenoiseStep", "Denoises",
-    "Encodes", "GenerativeModel", "HasLatent", "HasLikelihood", "HasStyles", "ModelSpec", "Recipe",
-    "SampleStep", "Samples", "Switch", "Translates", "Words",
+    "Encodes", "FlowStep", "Flows", "GenerativeModel", "HasLatent", "HasLikelihood", "HasPosterior",
+    "HasScore", "HasStyles", "ModelSpec", "PredictsPixels", "Recipe", "SampleStep", "Samples", "Switch",
+    "Translates", "Words",
 ]  # fmt: skip
 
 
@@ -159,7 +165,8 @@ class ModelSpec:
     Attributes:
         name: what the command line and ``pretrained/`` call it.
         title: what people call it.
-        family: ``vae``, ``gan``, ``autoregressive``, ``flow``, ``diffusion`` or ``classifier``.
+        family: ``vae``, ``gan``, ``autoregressive``, ``flow``, ``diffusion``, ``hybrid`` (of GAN and
+            diffusion) or ``classifier``.
         year: of the paper.
         paper: its arXiv number.
         model: the class; ``model(config)`` builds it.
