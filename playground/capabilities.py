@@ -123,7 +123,7 @@ class PredictsPixels:
     """An autoregressive model: every pixel's distribution given those before it, in reading order."""
 
     def pixel_logits(self, x: Tensor, labels: Tensor) -> Tensor:
-        """(B, 1, H, W) in [-1, 1] on `levels` grey levels, (B,) int64 -> (B, levels, H, W); differentiable."""
+        """(B, 1, H, W) on `levels` grey levels, (B,) int64 -> (B, levels, H, W); differentiable."""
         raise TypeError(f"{type(self).__name__} predicts no pixels.")
 
 
