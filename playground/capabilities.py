@@ -28,12 +28,16 @@ class SampleStep(NamedTuple):
 
 
 class DenoiseStep(NamedTuple):
-    """One reverse step of a diffusion model: t, x_t and the predictions made from it, all (B, C, H, W)."""
+    """One reverse step of a diffusion model: t, x_t and the predictions made from it, all (B, C, H, W).
+
+    `nfe` counts evaluations of the network so far, this step's included; 0 where nobody counted.
+    """
 
     t: int
     xt: Tensor
     x0_hat: Tensor
     eps_hat: Tensor
+    nfe: int = 0
 
 
 class Samples:
@@ -134,6 +138,16 @@ class HasPosterior:
         """(B, C, H, W) in [-1, 1] -> mu and logvar of q(z|x) = N(mu, diag exp(logvar)), each (B, D)."""
         raise TypeError(f"{type(self).__name__} has no posterior.")
 
+    def guess(self, x: Tensor) -> Tensor | None:
+        """The labels that explain pictures best, (B,) int64; None where there are no labels."""
+        return None
+
+    def log_weights(
+        self, x: Tensor, num: int, generator: torch.Generator, labels: Tensor | None = None
+    ) -> Tensor:
+        """(1, C, H, W) -> (num,) draws of log p(x|z) p(z) / q(z|x), z ~ q; their mean is the ELBO."""
+        raise TypeError(f"{type(self).__name__} has no posterior.")
+
 
 class FlowStep(NamedTuple):
     """One layer of a flow.
@@ -142,11 +156,14 @@ class FlowStep(NamedTuple):
         name: of the layer, such as "coupling 3".
         h: (B, num_dims) all variables after it, those that have already left for z included.
         log_det: (B,) what the layer adds to log |det dz/dx|, in nats.
+        places: (num_dims,) int64, the pixel, in reading order, that each variable comes from and that a
+            picture of h shows it at; None where variables stand in that order.
     """
 
     name: str
     h: Tensor
     log_det: Tensor
+    places: Tensor | None = None
 
 
 class Flows:
@@ -154,6 +171,10 @@ class Flows:
 
     def through(self, x: Tensor) -> Iterator[FlowStep]:
         """(B, C, H, W) in [-1, 1] -> its way to z, a layer at a time; the last h is z."""
+        raise TypeError(f"{type(self).__name__} does not flow.")
+
+    def latent_groups(self) -> list[Tensor]:
+        """Indices into z, (n,) int64 each, all of them once: from what shapes the whole to fine detail."""
         raise TypeError(f"{type(self).__name__} does not flow.")
 
 

@@ -18,7 +18,8 @@ from playground.trends import Run
 ENOUGH = 50  # updates before anything can be said
 LEVELS = ("bad", "watch", "neutral", "good")  # the most urgent first
 ONE_LOSS = ("vae", "flow", "autoregressive", "diffusion")  # families in which one loss falls
-FAMILIES = ("gan", *ONE_LOSS)
+GAMES = ("gan", "hybrid")  # families in which two networks play: a hybrid's generator is a GAN's as well
+FAMILIES = (*GAMES, *ONE_LOSS)
 
 Change = Mapping[str, Any]
 
@@ -74,21 +75,21 @@ CONSTRAINT: Change = {"penalty": "gradient penalty", "penalty_weight": 10.0}
 
 RULES = (
     Rule("diverged", FAMILIES, symptoms.diverged, (SLOWER,)),
-    Rule("gan.unbounded", ("gan",), symptoms.unbounded, (CONSTRAINT, {"lr_d": Times(0.5, 0.25)})),
-    Rule("gan.vanishing", ("gan",), symptoms.vanishing, ({"loss": "non-saturating"}, *WEAKER_D)),
-    Rule("gan.collapse", ("gan",), symptoms.collapse, (
+    Rule("gan.unbounded", GAMES, symptoms.unbounded, (CONSTRAINT, {"lr_d": Times(0.5, 0.25)})),
+    Rule("gan.vanishing", GAMES, symptoms.vanishing, ({"loss": "non-saturating"}, *WEAKER_D)),
+    Rule("gan.collapse", GAMES, symptoms.collapse, (
         {"lr_g": Times(0, 1)}, {"penalty": "R1", "penalty_weight": 1.0}, {"instance_noise": 0.2}, *STRONGER_D,
     )),
-    Rule("gan.oscillation", ("gan",), symptoms.oscillation, (
+    Rule("gan.oscillation", GAMES, symptoms.oscillation, (
         {"beta1": Times(0, 0.5)}, {"lr_g": Times(0, 1), "lr_d": Times(0, 1)},
         {"penalty": "R1", "penalty_weight": 1.0}, SLOWER,
     )),
-    Rule("gan.discriminator_wins", ("gan",), symptoms.discriminator_wins, WEAKER_D),
-    Rule("gan.generator_wins", ("gan",), symptoms.generator_wins, STRONGER_D),
-    Rule("gan.blind", ("gan",), symptoms.blind, ({"instance_noise": 0.0}, {"real_label": 0.9}, *STRONGER_D)),
-    Rule("gan.unconstrained", ("gan",), symptoms.unconstrained, (CONSTRAINT,)),
-    Rule("gan.approaching", ("gan",), symptoms.approaching),
-    Rule("gan.balance", ("gan",), symptoms.balance),
+    Rule("gan.discriminator_wins", GAMES, symptoms.discriminator_wins, WEAKER_D),
+    Rule("gan.generator_wins", GAMES, symptoms.generator_wins, STRONGER_D),
+    Rule("gan.blind", GAMES, symptoms.blind, ({"instance_noise": 0.0}, {"real_label": 0.9}, *STRONGER_D)),
+    Rule("gan.unconstrained", GAMES, symptoms.unconstrained, (CONSTRAINT,)),
+    Rule("gan.approaching", GAMES, symptoms.approaching),
+    Rule("gan.balance", GAMES, symptoms.balance),
     Rule("vae.collapse", ("vae",), symptoms.empty_codes, ({"beta": Times(0, 1)}, {"beta": Times(0.3, 0.3)})),
     Rule("vae.loose", ("vae",), symptoms.loose_codes, ({"beta": 1.0},)),
     Rule("rising", ONE_LOSS, symptoms.rising, (SLOWER,)),

@@ -152,10 +152,12 @@ def _likelihood(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
 def _iwae(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
     """The importance-weighted bound (Burda et al. 2015, arXiv:1509.00519, eq. 8), tighter than the ELBO."""
     clock, generator, values = Clock("iwae", num), torch.Generator().manual_seed(SEED), []
-    for x, _ in _test_batches(spec, model, num, _IWAE_BATCH):
-        values.append(-cast(Any, model).iwae(x, IWAE_SAMPLES, generator).double().cpu())
+    for x, labels in _test_batches(spec, model, num, _IWAE_BATCH):
+        given = {"labels": labels} if spec.conditional else {}
+        values.append(-cast(Any, model).iwae(x, IWAE_SAMPLES, generator, **given).double().cpu())
         yield clock.event(sum(map(len, values)))
     facts = {"kind": "bound", "levels": cast(HasLikelihood, model).levels, "num_latents": IWAE_SAMPLES}
+    facts["given_label"] = spec.conditional
     return _nats("iwae", torch.cat(values), math.prod(x.shape[1:]), facts)
 
 

@@ -85,6 +85,7 @@ def _go_on_from_weights(training: Training) -> replay.Recorder:
     weights.load_state(name, training.model)
     made = weights.read_card(name)
     training.go_on_at(made["num_steps"], 60 * made["training_minutes"], made["minutes"], made["sha256"])
+    training.teacher = made.get("started_from", "")
     past = replay.read(name)
     return replay.Recorder({"points": past["losses"], "frames": past["frames"], "every": past["every"]})
 
@@ -99,7 +100,7 @@ def card(training: Training) -> dict[str, Any]:
         "year": spec.year,
         "paper": f"arXiv:{spec.paper}" if spec.paper else "",
         "summary": spec.about.summary.en,
-        "source": f"trained from scratch by `python -m playground pretrain {spec.name}`",
+        "source": f"trained {_start(training)} by `python -m playground pretrain {spec.name}`",
         "licence": "Apache-2.0",
         "dataset": training.dataset,
         "recipe": asdict(training.recipe),
@@ -112,6 +113,7 @@ def card(training: Training) -> dict[str, Any]:
         "num_images": training.step * training.recipe.batch_size,
         "minutes": training.budgets,
         "went_on_from": training.origin,
+        "started_from": training.teacher,
         "training_minutes": round(training.elapsed / 60, 1),
         "device": device.title(training.device),
         "num_threads": torch.get_num_threads(),
@@ -120,6 +122,13 @@ def card(training: Training) -> dict[str, Any]:
         | {"python": platform.python_version()},
         "metrics": {},
     }
+
+
+def _start(training: Training) -> str:
+    """In words, for the card."""
+    if not training.teacher:
+        return "from scratch"
+    return f"from the weights of {training.spec.starts_from} (sha256 {training.teacher})"
 
 
 def _version(library: str) -> str:

@@ -44,7 +44,7 @@ class Racer:
         with torch.no_grad():
             step = next(self.steps, None)
         if step is not None:
-            _wait_for(step.x)
+            wait_for(step.x)
             self.last = step
         self.seconds += time.perf_counter() - started
         if step is None or step.step >= step.num_steps:
@@ -105,7 +105,7 @@ def next_up(racers: list[Racer]) -> Racer | None:
     return min((r for r in racers if not r.done), key=lambda r: r.seconds, default=None)
 
 
-def close(steps: Iterator[SampleStep]) -> None:
+def close(steps: Iterator[Any]) -> None:
     """End an iterator early; what it held is freed."""
     ending: Callable[[], None] | None = getattr(steps, "close", None)
     if ending is not None:
@@ -113,7 +113,7 @@ def close(steps: Iterator[SampleStep]) -> None:
             ending()
 
 
-def _wait_for(x: Tensor) -> None:
+def wait_for(x: Tensor) -> None:
     """A GPU answers before it is done; the clock must not."""
     if x.device.type == "cuda":
         torch.cuda.synchronize(x.device)

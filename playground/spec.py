@@ -179,6 +179,7 @@ class ModelSpec:
         dataset: the data set of the shipped weights.
         conditional: whether it takes labels.
         levels: grey levels of its pictures, 256 or 2.
+        starts_from: the shipped model from whose weights a training starts (distillation), or nothing.
     """
 
     name: str
@@ -196,6 +197,7 @@ class ModelSpec:
     dataset: str = "mnist"
     conditional: bool = False
     levels: int = 256
+    starts_from: str = ""
 
     @property
     def capabilities(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from playground import data
+from playground import data, weights
 from playground.data import Images
 from playground.schedules import SWITCHES, PreviewClock, average_model, lr_factor, switches_of
 from playground.seeding import seeded
@@ -89,6 +89,7 @@ class Training:
         self.step, self.elapsed = 0, 0.0
         self.changes: list[tuple[int, dict[str, Any]]] = []  # of switches: (step, {key: value})
         self.model = spec.build(seed)
+        self.teacher = weights.start_from(spec.starts_from, self.model)  # sha256 of its weights, if any
         self._turn(switches or {})
         self.model.to(self.device).train()
         self.optimizers = self.model.make_optimizers(self.recipe)
@@ -209,7 +210,8 @@ class Training:
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
-            "generator": self.generator.get_state(), "origin": self.origin, "extra": extra or {},
+            "generator": self.generator.get_state(), "origin": self.origin, "teacher": self.teacher,
+            "extra": extra or {},
         }  # fmt: skip
         torch.save(state, buffer)
         atomic_write(path, buffer.getvalue())
@@ -240,7 +242,7 @@ class Training:
             optimizer.load_state_dict(state["optimizers"][name])
         self.generator.set_state(state["generator"].cpu())
         self.step, self.elapsed = state["step"], state["elapsed"]
-        self.origin = state.get("origin")
+        self.origin, self.teacher = state.get("origin"), state.get("teacher", "")
         self.changes = [(step, values) for step, values in state.get("changes", [])]
         self.budgets = state["budgets"] + [m for m in self.budgets if m != state["budgets"][-1]]
         return state["extra"]

@@ -19,7 +19,7 @@ from torch.optim import Adam, Optimizer, RMSprop
 
 from playground.models._gan_networks import ConvConfig, Discriminator, Generator, init_dcgan
 from playground.models._gan_switches import Techniques
-from playground.nn import rand, randn
+from playground.nn import rand, randint, randn
 from playground.spec import (
     Batch,
     Control,
@@ -85,6 +85,7 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
 
     generator: nn.Module
     discriminator: nn.Module
+    num_classes = 0  # labels that both are told, 0 for none
 
     def __init__(self, latent_dim: int, techniques: Techniques) -> None:
         """`latent_dim` is the length of z; the subclass builds its networks and then calls `prepare`."""
@@ -239,9 +240,11 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
     def sample(
         self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
     ) -> Iterator[SampleStep]:
-        """Draw z, shrink it by ``truncation``, decode it: one evaluation of the network."""
+        """Draw z and, where it takes labels and got none, those; shrink z by ``truncation``, decode it."""
         device = next(self.parameters()).device
         z = controls.get("truncation", 1.0) * randn((num, *self.latent_shape), generator, device)
+        if labels is None and self.num_classes:
+            labels = randint(self.num_classes, num, generator)
         labels = None if labels is None else labels.to(device)
         yield SampleStep(1, 1, self.decode(z, labels), 1)
 
@@ -252,7 +255,7 @@ class ConvGAN(AdversarialModel):
     def __init__(self, config: ConvConfig) -> None:
         """Build both networks; weights as in 1511.06434, section 4."""
         super().__init__(config.latent_dim, config.techniques)
-        self.config = config
+        self.config, self.num_classes = config, config.num_classes
         self.generator = Generator(config)
         self.discriminator = Discriminator(config)
         init_dcgan(self)

@@ -3,7 +3,7 @@
 The naive way evaluates the whole network for each pixel and throws away all but one place. But no feature of
 the past changes when a pixel is written, so `write` keeps them: the vertical stack is computed once a row,
 from the row before; the horizontal one at a single place, as small matrix products on weights reshaped
-beforehand. `write_naively` is the reference: the same pictures from the same random numbers.
+beforehand.
 """
 
 from collections.abc import Iterator
@@ -13,33 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from playground.models._autoregressive import draw, quantise
 from playground.spec import SampleStep
 
 if TYPE_CHECKING:
     from playground.models.pixelcnn import GatedLayer, PixelCNN
-
-
-def draw(logits: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
-    """Grey levels by inversion: the first one at which the cumulative probability exceeds the uniform number.
-
-    Args:
-        logits: (B, levels).
-        uniforms: (B,) in [0, 1).
-        temperature: the logits' divisor, above 0.
-
-    Returns:
-        (B,) values in [-1, 1].
-    """
-    num_levels = logits.shape[1]
-    cumulative = (logits / temperature).softmax(dim=1).cumsum(dim=1)
-    level = (cumulative[:, :-1] <= uniforms[:, None]).sum(dim=1)
-    return level.to(logits.dtype) * (2 / (num_levels - 1)) - 1
-
-
-def quantise(x: Tensor, num_levels: int) -> Tensor:
-    """The nearest of `num_levels` grey levels from -1 to 1, same shape."""
-    scale = (num_levels - 1) / 2
-    return ((x + 1) * scale).round() / scale - 1
 
 
 def _gate(a: Tensor) -> Tensor:
@@ -125,16 +103,7 @@ class _Rows:
 def write(
     model: "PixelCNN", x: Tensor, mask: Tensor, labels: Tensor, uniforms: Tensor, temperature: float
 ) -> Iterator[SampleStep]:
-    """Draw the pixels of x where the mask is 0, one moment for each place.
-
-    Args:
-        model: the network.
-        x: (B, 1, H, W) in [-1, 1]; kept where the (B, 1, H, W) mask is 1.
-        mask: 1 to keep a pixel, 0 to draw it.
-        labels: (B,) int64.
-        uniforms: (B, H, W) in [0, 1), one for each pixel.
-        temperature: the logits' divisor.
-    """
+    """Draw the pixels of x where the mask is 0: see `Autoregressive.write`."""
     reach, (height, width) = model.config.reach, x.shape[2:]
     kept, known = mask[:, 0] > 0.5, quantise(x, model.levels)[:, 0]
     places = [[column for column in range(width) if not kept[:, row, column].all()] for row in range(height)]
@@ -160,26 +129,3 @@ def write(
             seen[:, reach + row, reach + column] = model.features(value[:, None, None, None])[:, :, 0, 0]
             step += 1
             yield SampleStep(step, num_steps, shown.clone(), step)
-
-
-@torch.no_grad()
-def write_naively(
-    model: "PixelCNN", labels: Tensor, uniforms: Tensor, temperature: float = 1.0, stop: int | None = None
-) -> Tensor:
-    """The reference: one pass of the whole network for each pixel, all but one place of it thrown away.
-
-    Args:
-        model: the network.
-        labels: (B,) int64.
-        uniforms: (B, H, W) in [0, 1), one for each pixel.
-        temperature: the logits' divisor.
-        stop: draw only the first so many pixels.
-
-    Returns:
-        (B, 1, H, W) in [-1, 1].
-    """
-    x, width = torch.full_like(uniforms[:, None], -1.0), uniforms.shape[2]
-    for row, column in [divmod(place, width) for place in range(uniforms[0].numel())][:stop]:
-        logits = model(x, labels)[:, :, row, column]
-        x[:, 0, row, column] = draw(logits, uniforms[:, row, column], temperature)
-    return x

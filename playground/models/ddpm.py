@@ -12,36 +12,47 @@ the last being classifier-free guidance: 1 is the plain conditional model, w of 
 
 Differences from the paper: the cosine schedule of Nichol & Dhariwal (arXiv:2102.09672, eq. 17), v instead of
 eps, timesteps spread evenly over each batch (arXiv:2107.00630, app. I.1), no attention and no dropout. The
-walk back is done by diffusers' schedulers: DDPM, DDIM (arXiv:2010.02502), DPM-Solver++ (arXiv:2211.01095).
+walk back is done by diffusers' schedulers: DDPM, DDIM (arXiv:2010.02502), DPM-Solver++ (arXiv:2211.01095),
+or by our own Euler and Heun on the probability-flow ODE (`_solvers`).
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from playground.models._bound import variational_bound
+from playground.models._solvers import (
+    SAMPLERS,
+    SOLVERS,
+    clipped,
+    cosine_alphas_cumprod,
+    make_scheduler,
+    probability_flow,
+    repaint,
+    trailing,
+)
 from playground.nn import UNet, UNetConfig, adam, rand, randint, randn, update
 from playground.spec import (
     About,
     Batch,
+    Completes,
     Control,
-    Denoises,
     DenoiseStep,
     GenerativeModel,
     HasLatent,
+    HasLikelihood,
+    HasScore,
     ModelSpec,
     Recipe,
     Samples,
     SampleStep,
     Words,
 )
-
-SCHEDULERS = ("DDPM", "DDIM", "DPM-Solver++")
 
 
 @dataclass(frozen=True)
@@ -61,46 +72,12 @@ class DDPMConfig:
     label_dropout: float = 0.1
 
 
-def cosine_alphas_cumprod(num_timesteps: int) -> Tensor:
-    """(T,) a_t, the part of the variance that is still picture (2102.09672, eq. 17, betas at most 0.999)."""
-    u = torch.arange(num_timesteps + 1, dtype=torch.float64) / num_timesteps
-    f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
-    betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
-    return (1 - betas).cumprod(0).float()
-
-
-def make_scheduler(name: str, num_steps: int, num_timesteps: int = 1000) -> Any:
-    """A scheduler of diffusers, its timesteps set; it keeps state, so each call needs a fresh one.
-
-    All clip x0_hat to [-1, 1] and start at the noisiest timestep (2305.08891, table 2, "trailing").
-
-    Raises:
-        ValueError: if the name is unknown or num_steps is not in 1 to T.
-    """
-    from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
-
-    if not 1 <= num_steps <= num_timesteps:
-        raise ValueError(f"num_steps must be 1 to {num_timesteps}; got {num_steps}.")
-    classes: dict[str, tuple[Any, dict[str, Any]]] = {
-        "DDPM": (DDPMScheduler, {"clip_sample": True}),
-        "DDIM": (DDIMScheduler, {"clip_sample": True}),
-        "DPM-Solver++": (DPMSolverMultistepScheduler, {"thresholding": True, "sample_max_value": 1.0}),
-    }  # thresholding at a maximum of 1 is clipping
-    if name not in classes:
-        raise ValueError(f"scheduler must be one of {', '.join(classes)}; got {name!r}.")
-    scheduler_class, clipping = classes[name]
-    scheduler = scheduler_class(
-        num_train_timesteps=num_timesteps, beta_schedule="squaredcos_cap_v2",
-        prediction_type="v_prediction", timestep_spacing="trailing", **clipping,
-    )  # fmt: skip
-    scheduler.set_timesteps(num_steps)
-    return scheduler
-
-
-class DDPM(GenerativeModel, Samples, HasLatent, Denoises):
+class DDPM(GenerativeModel, Samples, HasLatent, HasScore, HasLikelihood, Completes):
     """Class-conditional diffusion with a U-Net that predicts v."""
 
-    alphas_cumprod: Tensor
+    denoiser: nn.Module  # a UNet, or what a subclass puts in its place
+    likelihood = "bound"
+    levels = 256
 
     def __init__(self, config: DDPMConfig) -> None:
         """The denoiser and its schedule; the schedule is computed, not stored with the weights."""
@@ -144,7 +121,6 @@ class DDPM(GenerativeModel, Samples, HasLatent, Denoises):
         update(loss, optimizers["denoiser"], self.max_norm)
         return {"loss": loss.item()}
 
-    @torch.no_grad()
     def velocity(self, xt: Tensor, t: int, labels: Tensor | None, guidance: float) -> Tensor:
         """Guided v_hat (2207.12598, eq. 6), both branches in one forward pass.
 
@@ -161,19 +137,34 @@ class DDPM(GenerativeModel, Samples, HasLatent, Denoises):
         conditional, unconditional = v_hat.chunk(2)
         return unconditional + guidance * (conditional - unconditional)
 
-    def _predictions(self, xt: Tensor, t: int, v_hat: Tensor) -> DenoiseStep:
-        """x0_hat, clipped as the schedulers do, and the eps_hat that leads from it to x_t."""
-        signal, noise = self._signal_noise(torch.tensor([t], device=xt.device))
-        x0_hat = (signal * xt - noise * v_hat).clamp(-1, 1)
-        return DenoiseStep(t, xt, x0_hat, (xt - signal * x0_hat) / noise)
+    def predict(self, xt: Tensor, t: int, labels: Tensor | None = None, guidance: float = 1.0) -> DenoiseStep:
+        """x0_hat and eps_hat as the network has them, x0_hat not clipped."""
+        v_hat = self.velocity(xt, t, None if labels is None else labels.to(xt.device), guidance)
+        return self._predictions(xt, t, v_hat)
 
+    def _predictions(self, xt: Tensor, t: int, v_hat: Tensor) -> DenoiseStep:
+        """(2202.00512, app. D)."""
+        signal, noise = self._signal_noise(torch.tensor([t], device=xt.device))
+        return DenoiseStep(t, xt, signal * xt - noise * v_hat, noise * xt + signal * v_hat)
+
+    @torch.no_grad()
     def _reverse(
         self, xt: Tensor, labels: Tensor | None, generator: torch.Generator | None,
         scheduler: str = "DDIM", num_steps: int = 50, guidance: float = 1.5, eta: float = 0.0,
-    ) -> Iterator[tuple[DenoiseStep, Tensor, int]]:  # fmt: skip
-        """From x_T to x_0: each step's predictions, the x_t it leads to, and its network evaluations."""
+    ) -> Iterator[tuple[DenoiseStep, Tensor]]:  # fmt: skip
+        """From x_T to x_0: each step's predictions, x0_hat clipped as schedulers do, and where it goes."""
         labels = None if labels is None else labels.to(xt.device)
-        nfe = 1 if labels is None or guidance in (0, 1) else 2
+        each, nfe = 1 if labels is None or guidance in (0, 1) else 2, 0
+        if scheduler in SOLVERS:
+
+            def predict(xt: Tensor, t: int) -> DenoiseStep:
+                return clipped(self.predict(xt, t, labels, guidance), float(self.alphas_cumprod[t]))
+
+            times = trailing(num_steps, self.num_timesteps)
+            for found, ahead, num in probability_flow(predict, xt, times, self.alphas_cumprod, scheduler):
+                nfe += num * each
+                yield found._replace(nfe=nfe), ahead
+            return
         solver = make_scheduler(scheduler, num_steps, self.num_timesteps)
         options: dict[str, Any] = {} if scheduler == "DPM-Solver++" else {"generator": generator}
         if scheduler == "DDIM":  # eps_hat from the clipped x0_hat: eta = 1 is then DDPM's step
@@ -183,9 +174,9 @@ class DDPM(GenerativeModel, Samples, HasLatent, Denoises):
             if scheduler == "DDIM":  # it would go to t - T // num_steps, not always s
                 solver.num_inference_steps = Fraction(self.num_timesteps, t - s)
             v_hat = self.velocity(xt, t, labels, guidance)
-            prediction = self._predictions(xt, t, v_hat)
-            xt = solver.step(v_hat, t, xt, return_dict=False, **options)[0]
-            yield prediction, xt, nfe
+            found = clipped(self._predictions(xt, t, v_hat), float(self.alphas_cumprod[t]))
+            xt, nfe = solver.step(v_hat, t, xt, return_dict=False, **options)[0], nfe + each
+            yield found._replace(nfe=nfe), xt
 
     def sample(
         self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
@@ -195,24 +186,37 @@ class DDPM(GenerativeModel, Samples, HasLatent, Denoises):
         if labels is None:
             labels = randint(self.config.unet.num_classes, num, generator)
         num_steps = controls.get("num_steps", 50)
-        for step, (_, x, nfe) in enumerate(self._reverse(xt, labels, generator, **controls), 1):
-            yield SampleStep(step, num_steps, x.clamp(-1, 1), step * nfe)
+        for step, (prediction, x) in enumerate(self._reverse(xt, labels, generator, **controls), 1):
+            yield SampleStep(step, num_steps, x.clamp(-1, 1), prediction.nfe)
 
     def denoise(
         self, xt: Tensor, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
     ) -> Iterator[DenoiseStep]:
         """Every step's x_t and what is read from it; the last x0_hat is the picture. No labels: no label."""
-        for prediction, _, _ in self._reverse(xt, labels, generator, **controls):
+        for prediction, _ in self._reverse(xt, labels, generator, **controls):
             yield prediction
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """The picture that 50 deterministic DDIM steps make of the noise z; no labels: no label."""
-        *_, (_, x0, _) = self._reverse(z, labels, None)
+        *_, (_, x0) = self._reverse(z, labels, None)
         return x0.clamp(-1, 1)
+
+    def log_prob(
+        self, x: Tensor, labels: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """A lower bound in nats, estimated without bias from 32 timesteps (`variational_bound`)."""
+        return variational_bound(self, x, labels, generator or torch.Generator().manual_seed(0))
+
+    def complete(
+        self, x: Tensor, mask: Tensor, *, labels: Tensor | None, generator: torch.Generator, **controls: Any
+    ) -> Iterator[SampleStep]:
+        """RePaint; of the controls it heeds steps and guidance, its own step replaces the scheduler's."""
+        known = {key: controls[key] for key in ("num_steps", "guidance") if key in controls}
+        yield from repaint(self, x, mask, labels=labels, generator=generator, **known)
 
 
 CONTROLS = (
-    Control("scheduler", Words("Scheduler", "调度器"), "DDIM", choices=SCHEDULERS,
+    Control("scheduler", Words("Scheduler", "调度器"), "DDIM", choices=SAMPLERS,
             info=Words("How each step goes back.", "每一步如何往回走。")),
     Control("num_steps", Words("Steps", "步数"), 50, 1, 1000, 1,
             info=Words("More is slower and, up to a point, better.", "步数越多越慢,在一定范围内质量越好。")),

@@ -19,29 +19,14 @@ The binary variant sees pixels binarised anew, at random, every time. Sampling c
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from playground.data import binarise
 from playground.models import _pixelcnn_cache as cache
-from playground.nn import adam, randint, update
-from playground.spec import (
-    About,
-    Batch,
-    Completes,
-    Control,
-    GenerativeModel,
-    HasLikelihood,
-    ModelSpec,
-    Recipe,
-    Samples,
-    SampleStep,
-    Words,
-)
+from playground.models._autoregressive import TEMPERATURE, Autoregressive, digit_odds, ink_features
+from playground.spec import About, ModelSpec, Recipe, SampleStep, Words
 
 
 @dataclass(frozen=True)
@@ -115,16 +100,13 @@ class GatedLayer(nn.Module):
         return (above, out) if self.place is not None else (v + above, h + out)
 
 
-class PixelCNN(GenerativeModel, Samples, HasLikelihood, Completes):
+class PixelCNN(Autoregressive):
     """Class-conditional Gated PixelCNN of grey pictures with one channel."""
-
-    likelihood = "exact"
 
     def __init__(self, config: PixelCNNConfig) -> None:
         """Build the stacks; untrained, every pixel is black at the odds of a digit's picture, 4 to 1."""
-        super().__init__()
+        super().__init__(config.levels, config.num_classes, (config.height, config.width))
         self.config = config
-        self.levels = config.levels
         num_features = self.features(torch.zeros(1, 1, 1, 1)).shape[1]
         self.layers = nn.ModuleList(
             GatedLayer(config, config.channels if i else num_features, first=i == 0)
@@ -133,16 +115,12 @@ class PixelCNN(GenerativeModel, Samples, HasLikelihood, Completes):
         self.hidden = nn.Conv2d(config.channels, config.head, 1)
         self.logits = nn.Conv2d(config.head, config.levels, 1)
         nn.init.zeros_(self.logits.weight)
-        bias = torch.zeros(config.levels)
-        bias[0] = math.log(4 * (config.levels - 1))
-        self.logits.bias = nn.Parameter(bias)
+        self.logits.bias = nn.Parameter(digit_odds(config.levels))
         self.to(memory_format=torch.channels_last)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the first layer sees: (B, 1, H, W), and of grey pixels also if there is any and full ink."""
-        if self.levels == 2:
-            return x
-        return torch.cat([x, (x > -1).to(x.dtype), (x > 0.9).to(x.dtype)], dim=1)
+        """What the first layer sees: (B, 1, H, W) -> (B, F, H, W)."""
+        return ink_features(x, self.levels)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Logits of every pixel given its past.
@@ -163,80 +141,11 @@ class PixelCNN(GenerativeModel, Samples, HasLikelihood, Completes):
         """Features of the horizontal stack to logits: (B, C, H, W) -> (B, levels, H, W)."""
         return self.logits(F.relu(self.hidden(F.relu(h))))
 
-    def pixel_nats(self, x: Tensor, labels: Tensor) -> Tensor:
-        """-log p(x_i | past, y): (B, 1, H, W) in [-1, 1], (B,) -> (B, H * W) nats."""
-        target = ((x + 1) * ((self.levels - 1) / 2)).round().long()
-        logits = self(x, labels).permute(0, 2, 3, 1).reshape(-1, self.levels)  # channels last: no copy
-        return F.cross_entropy(logits, target.flatten(), reduction="none").view(x.shape[0], -1)
-
-    def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
-        """One for the whole network."""
-        self.max_norm = hp.max_norm
-        return {"pixelcnn": adam(self.parameters(), hp)}
-
-    def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
-        """Raise the likelihood once; nats of a picture on two levels, bits per dimension on 256."""
-        x = binarise(batch.x, batch.generator) if self.levels == 2 else batch.x
-        loss = self.pixel_nats(x, batch.labels).mean()
-        update(loss, optimizers["pixelcnn"], self.max_norm)
-        if self.levels == 2:
-            return {"nats": loss.item() * x[0].numel()}
-        return {"bits_per_dim": loss.item() / math.log(2)}
-
-    def log_prob(
-        self, x: Tensor, labels: Tensor | None = None, *, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Exact log p(x | y), or without labels log p(x) with every class as likely.
-
-        Args:
-            x: (B, 1, H, W), on `levels` grey levels.
-            labels: (B,) int64; None sums over the classes, log p(x) = log mean_y p(x | y).
-            generator: not used, nothing is random.
-
-        Returns:
-            (B,) nats.
-
-        Raises:
-            ValueError: if a pixel lies between the grey levels.
-        """
-        steps = (x + 1) * ((self.levels - 1) / 2)
-        if not torch.allclose(steps, steps.round(), atol=1e-2):
-            raise ValueError(f"Pixels must be on {self.levels} grey levels from -1 to 1; round them first.")
-        if labels is not None:
-            return -self.pixel_nats(x, labels).sum(dim=1)
-        classes = range(self.config.num_classes)
-        given = [-self.pixel_nats(x, x.new_full((len(x),), y).long()).sum(dim=1) for y in classes]
-        return torch.stack(given).logsumexp(dim=0) - math.log(len(given))
-
-    def sample(
-        self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
+    def write(
+        self, x: Tensor, mask: Tensor, labels: Tensor, uniforms: Tensor, temperature: float
     ) -> Iterator[SampleStep]:
-        """Write `num` pictures, from the top left to the bottom right; one moment for each pixel."""
-        x = self.logits.weight.new_full((num, 1, self.config.height, self.config.width), -1.0)
-        return self.complete(x, torch.zeros_like(x), labels=labels, generator=generator, **controls)
-
-    @torch.no_grad()
-    def complete(
-        self,
-        x: Tensor,
-        mask: Tensor,
-        *,
-        labels: Tensor | None = None,
-        generator: torch.Generator,
-        **controls: Any,
-    ) -> Iterator[SampleStep]:
-        """Keep x where the (B, 1, H, W) mask is 1 and draw the other pixels, each given its past alone.
-
-        Args:
-            x: (B, 1, H, W) in [-1, 1]; the network sees it on its grey levels.
-            mask: 1 to keep a pixel, 0 to draw it.
-            labels: (B,) int64; None draws them.
-            generator: CPU generator of the labels and of one uniform number for each pixel.
-            controls: ``temperature``, the logits' divisor.
-        """
-        labels = randint(self.config.num_classes, len(x), generator) if labels is None else labels
-        uniforms = torch.rand(len(x), *x.shape[2:], generator=generator).to(x)
-        yield from cache.write(self, x, mask, labels.to(x.device), uniforms, controls.get("temperature", 1.0))
+        """Pixel by pixel with remembered features: see `_pixelcnn_cache.write`."""
+        return cache.write(self, x, mask, labels, uniforms, temperature)
 
 
 _ABOUT = About(
@@ -251,7 +160,7 @@ _ABOUT = About(
         "把这些概率乘起来，就是整张图的精确概率，训练所提高的正是它。",
     ),
     formula=r"p(x \mid y) = \prod_{i} p(x_i \mid x_1, \dots, x_{i-1}, y), \quad "
-    r"h = 	anh(W_f * x + V_f y) \odot \sigma(W_g * x + V_g y)",
+    r"h = \tanh(W_f * x + V_f y) \odot \sigma(W_g * x + V_g y)",
     strengths=Words(
         en="The likelihood is exact, not a bound; training is stable, with one loss that means what it says; "
         "strokes are sharp; it can finish a picture whose upper part is given.",
@@ -262,16 +171,6 @@ _ABOUT = About(
         "no latent code to mix pictures with; it cannot correct what it has written.",
         zh="生成很慢：即使不重复计算，也要依次计算网络 784 次；没有可以插值的隐编码；写下的像素无法再改。",
     ),
-)
-
-_TEMPERATURE = Control(
-    key="temperature",
-    label=Words("Temperature", "温度"),
-    default=1.0,
-    minimum=0.2,
-    maximum=1.5,
-    step=0.05,
-    info=Words("Below 1 the likelier grey levels are preferred.", "小于 1 时更偏向概率高的灰度。"),
 )
 
 _RECIPE = Recipe(18_000, batch_size=16, lr=2e-3, betas=(0.9, 0.99), warmup=200, ema=0.999, max_norm=1.0)
@@ -288,7 +187,7 @@ def _spec(name: str, title: str, levels: int, recipe: Recipe) -> ModelSpec:
         config=PixelCNNConfig(levels=levels),
         recipe=recipe,
         about=_ABOUT,
-        controls=(_TEMPERATURE,),
+        controls=(TEMPERATURE,),
         conditional=True,
         levels=levels,
     )

@@ -29,13 +29,9 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from playground import spec
+from playground.models._realnvp_layers import PATTERNS, ActNorm, Coupling
 from playground.nn import adam, rand, randn, update
-from playground.spec import About, Batch, Control, ModelSpec, Recipe, SampleStep, Words
-
-Shape = tuple[int, int, int]
-
-# Which of four squeezed sub-pixels (0 1 / 2 3) a coupling leaves alone: a checkerboard, a row, a column.
-PATTERNS = ((0, 3), (0, 1), (0, 2))
+from playground.spec import About, Batch, Control, FlowStep, ModelSpec, Recipe, SampleStep, Words
 
 
 @dataclass(frozen=True)
@@ -57,86 +53,9 @@ class RealNVPConfig:
     alpha: float = 1e-3
 
 
-class ActNorm(nn.Module):
-    """y = exp(log_scale) * x + shift for each variable; the first batch leaves with mean 0 and variance 1."""
-
-    initialised: Tensor
-
-    def __init__(self, shape: Shape) -> None:
-        """The identity, until `initialise`."""
-        super().__init__()
-        self.log_scale = nn.Parameter(torch.zeros(shape))
-        self.shift = nn.Parameter(torch.zeros(shape))
-        self.register_buffer("initialised", torch.tensor(False))
-
-    @torch.no_grad()
-    def initialise(self, x: Tensor) -> None:
-        """Set scale and shift from the first (B, C, H, W) batch of training."""
-        self.log_scale.copy_(-x.std(0, correction=0).clamp(min=0.1).log())
-        self.shift.copy_(-x.mean(0) * self.log_scale.exp())
-        self.initialised.fill_(True)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) -> the same shape and the log-determinant, a scalar."""
-        if self.training and not self.initialised:
-            self.initialise(x)
-        return x * self.log_scale.exp() + self.shift, self.log_scale.sum()
-
-    def inverse(self, y: Tensor) -> Tensor:
-        """The x that `forward` maps to y."""
-        return (y - self.shift) * torch.exp(-self.log_scale)
-
-
-class Coupling(nn.Module):
-    """Affine coupling on a fixed split of the channels (eq. 4, 5); a residual network computes s and t."""
-
-    order: Tensor
-
-    def __init__(self, shape: Shape, pattern: tuple[int, int], swap: bool, width: int) -> None:
-        """Of every four channels those in `pattern` stay and the others move; `swap` exchanges the two."""
-        super().__init__()
-        keep = [c for c in range(shape[0]) if (c % 4 in pattern) != swap]
-        move = [c for c in range(shape[0]) if c not in keep]
-        self.register_buffer("order", torch.tensor(keep + move), persistent=False)
-        self.place = nn.Parameter(torch.zeros(width, *shape[1:]))
-        self.first = nn.Conv2d(len(keep), width, 3, padding=1)
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.last = nn.Conv2d(width, 2 * len(move), 3, padding=1)
-        self.log_scale = nn.Parameter(torch.zeros(len(move), 1, 1))
-        for parameter in self.last.parameters():  # the flow starts as the identity
-            nn.init.zeros_(parameter)
-
-    def scale_shift(self, xa: Tensor) -> tuple[Tensor, Tensor]:
-        """What stays -> s and t for what moves; s is bounded, a learned scale times tanh."""
-        h = self.first(xa) + self.place
-        h = h + self.conv2(F.relu(self.conv1(F.relu(h))))
-        s, t = self.last(F.relu(h)).chunk(2, dim=1)
-        return self.log_scale.exp() * torch.tanh(s), t
-
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The variables that stay and those that move."""
-        xa, xb = x[:, self.order].chunk(2, dim=1)
-        return xa, xb
-
-    def merge(self, xa: Tensor, xb: Tensor) -> Tensor:
-        """The x that `split` took apart."""
-        return torch.cat([xa, xb], dim=1)[:, self.order.argsort()]
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) -> the same shape and the (B,) log-determinant."""
-        xa, xb = self.split(x)
-        s, t = self.scale_shift(xa)
-        return self.merge(xa, xb * s.exp() + t), s.sum(dim=(1, 2, 3))
-
-    def inverse(self, y: Tensor) -> Tensor:
-        """The x that `forward` maps to y."""
-        ya, yb = self.split(y)
-        s, t = self.scale_shift(ya)
-        return self.merge(ya, (yb - t) * torch.exp(-s))
-
-
-class RealNVP(spec.GenerativeModel, spec.Samples, spec.HasLatent, spec.Encodes, spec.HasLikelihood):
+class RealNVP(
+    spec.GenerativeModel, spec.Samples, spec.HasLatent, spec.Encodes, spec.HasLikelihood, spec.Flows
+):
     """Three scales of couplings; half of the variables leave for z after each of the first two (sec. 3.6)."""
 
     likelihood = "dequantised"
@@ -177,21 +96,58 @@ class RealNVP(spec.GenerativeModel, spec.Samples, spec.HasLatent, spec.Encodes, 
         v = torch.where(p < black, p / black, 1 + (p - black) * 255 / (1 - black))
         return (v - 0.5) / 127.5 - 1
 
-    def flow(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 1, H, W) in [-1, 1] -> z (B, H * W) and log |det dz/dx| (B,)."""
-        h, log_det = self.to_logit(x)
-        outs = []
+    def _layers_of(self, x: Tensor) -> Iterator[tuple[str, list[Tensor], Tensor, Tensor]]:
+        """Each layer's name, what has left for z before it, its output h and its log-determinant."""
+        h, change = self.to_logit(x)
+        outs: list[Tensor] = []
+        yield "logit", outs, h, change
+        number = 0
         for i in range(3):
             layers = self.layers(i)
             h = F.pixel_unshuffle(h, 2) if i < 2 else h
             h = h.contiguous(memory_format=torch.channels_last)
             for layer in layers:
                 h, change = layer(h)
-                log_det = log_det + change
+                number += isinstance(layer, Coupling)
+                name = f"coupling {number}" if isinstance(layer, Coupling) else f"normalisation {i + 1}"
+                yield name, outs, h, change
             if i < 2:  # what the last coupling moved leaves, what it looked at goes on
                 h, out = layers[-1].split(h)
                 outs.append(out.flatten(1))
+
+    def flow(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, H, W) in [-1, 1] -> z (B, H * W) and log |det dz/dx| (B,)."""
+        log_det = x.new_zeros(len(x))
+        for layer in self._layers_of(x):
+            log_det = log_det + layer[3]
+        _, outs, h, _ = layer
         return torch.cat([*outs, h.flatten(1)], dim=1), log_det
+
+    def through(self, x: Tensor) -> Iterator[FlowStep]:
+        """The logit, then normalisation and couplings of every scale."""
+        places = self.places()
+        for name, outs, h, change in self._layers_of(x):
+            after = None if name == "logit" else places[len(outs)]
+            yield FlowStep(name, torch.cat([*outs, h.flatten(1)], dim=1), change.expand(len(x)), after)
+
+    def places(self) -> list[Tensor]:
+        """The pixel that each variable comes from, (H * W,) int64 for each scale's layers."""
+        size, outs = self.config.size, list[Tensor]()
+        index = torch.arange(size**2, device=self.layers(0)[0].shift.device).view(1, 1, size, size)
+        found = []
+        for i in range(3):
+            index = F.pixel_unshuffle(index, 2) if i < 2 else index
+            found.append(torch.cat([*outs, index.flatten(1)], dim=1)[0])
+            if i < 2:
+                index, out = self.layers(i)[-1].split(index)
+                outs.append(out.flatten(1))
+        return found
+
+    def latent_groups(self) -> list[Tensor]:
+        """The variables of the last scale, which every layer has seen, of the second and of the first."""
+        sizes = [math.prod(shape) // 2 for shape in self.shapes[:2]]
+        parts = torch.arange(self.config.size**2).split([*sizes, self.config.size**2 - sum(sizes)])
+        return list(reversed(parts))
 
     def inverse(self, z: Tensor) -> Tensor:
         """(B, H * W) -> x (B, 1, H, W), the exact inverse of `flow`; beyond [-1, 1] where z asks for it."""

@@ -20,10 +20,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from playground.data import binarise
+from playground.models._vae_networks import build_decoder, build_encoder
 from playground.nn import adam, randn, update
 from playground.spec import (
     About,
@@ -33,6 +34,7 @@ from playground.spec import (
     GenerativeModel,
     HasLatent,
     HasLikelihood,
+    HasPosterior,
     ModelSpec,
     Recipe,
     Samples,
@@ -65,44 +67,6 @@ class VAEConfig:
     warmup: float = 0.05
 
 
-class Block(nn.Module):
-    """A residual block, x + f(x), f = two 3x3 convolutions; it starts as the identity."""
-
-    def __init__(self, width: int) -> None:
-        """Both convolutions keep `width` channels."""
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.SiLU(), nn.Conv2d(width, width, 3, 1, 1), nn.SiLU(), nn.Conv2d(width, width, 3, 1, 1)
-        )
-        nn.init.zeros_(self.body[3].weight)
-        nn.init.zeros_(self.body[3].bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, width, H, W) -> the same shape."""
-        return x + self.body(x)
-
-
-def build_encoder(config: VAEConfig) -> nn.Sequential:
-    """(B, C, 28, 28) in [-1, 1] -> (B, 2 latent_dim), mu beside logvar of q(z|x), through 14 and 7 pixels."""
-    (a, b), (num_a, num_b) = config.encoder_widths, config.encoder_blocks
-    return nn.Sequential(
-        nn.Conv2d(config.channels, a, 5, 2, 2), *(Block(a) for _ in range(num_a)), nn.SiLU(),
-        nn.Conv2d(a, b, 3, 2, 1), *(Block(b) for _ in range(num_b)), nn.SiLU(),
-        nn.Flatten(), nn.Linear(7 * 7 * b, 2 * config.latent_dim),
-    )  # fmt: skip
-
-
-def build_decoder(config: VAEConfig) -> nn.Sequential:
-    """(B, latent_dim) -> (B, C, 28, 28) logits of the pixels' being white, through 7 and 14 pixels."""
-    (a, b), (num_a, num_b) = config.decoder_widths, config.decoder_blocks
-    return nn.Sequential(
-        nn.Linear(config.latent_dim, 7 * 7 * a), nn.Unflatten(1, (a, 7, 7)),
-        *(Block(a) for _ in range(num_a)), nn.SiLU(),
-        nn.ConvTranspose2d(a, b, 4, 2, 1), *(Block(b) for _ in range(num_b)), nn.SiLU(),
-        nn.ConvTranspose2d(b, config.channels, 4, 2, 1),
-    )  # fmt: skip
-
-
 def kl_to_prior(mu: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mu, diag exp(logvar)) || N(0, I)) in nats (appendix B): (B, D), (B, D) -> (B,)."""
     return 0.5 * (logvar.exp() + mu.square() - 1 - logvar).sum(dim=1)
@@ -113,8 +77,11 @@ def bernoulli_log_prob(logits: Tensor, x: Tensor) -> Tensor:
     return -F.softplus(-x * logits).flatten(1).sum(dim=1)
 
 
-class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
-    """A convolutional variational autoencoder with Bernoulli pixels."""
+class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood, HasPosterior):
+    """A convolutional variational autoencoder with Bernoulli pixels.
+
+    Labels are passed to `posterior` and `logits`, which ignore them: the place for a conditional model's.
+    """
 
     likelihood = "bound"
     levels = 2
@@ -125,8 +92,9 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         super().__init__()
         self.config = config
         self.latent_shape = (config.latent_dim,)
-        self.encoder = build_encoder(config)
-        self.decoder = build_decoder(config)
+        sizes = config.latent_dim, config.channels
+        self.encoder = build_encoder(*sizes, config.encoder_widths, config.encoder_blocks)
+        self.decoder = build_decoder(*sizes, config.decoder_widths, config.decoder_blocks)
         self.to(memory_format=torch.channels_last)
 
     def tune(self, values: Mapping[str, Any]) -> None:
@@ -138,24 +106,36 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         self.max_norm = hp.max_norm
         return {"vae": adam(self.parameters(), hp)}
 
-    def bound(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def posterior(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, C, 28, 28) in [-1, 1] -> mu and logvar of q(z|x), each (B, latent_dim); grey is allowed."""
+        mu, logvar = self.encoder(x).chunk(2, dim=1)
+        return mu, logvar
+
+    def logits(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(B, latent_dim) -> (B, C, 28, 28) log-odds of each pixel's being white."""
+        return self.decoder(z)
+
+    def bound(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The two terms of the evidence lower bound with one z for each picture (1312.6114, eq. 10).
 
         Args:
             x: (B, C, H, W), every pixel -1 or 1.
             generator: source of eps in z = mu + std * eps.
+            labels: (B,) int64 for a conditional model.
 
         Returns:
             (B,) log p(x|z) and (B,) KL, both in nats; their difference estimates the bound.
         """
-        mu, logvar = self.encoder(x).chunk(2, dim=1)
+        mu, logvar = self.posterior(x, labels)
         z = mu + (0.5 * logvar).exp() * randn(mu.shape, generator, x.device)
-        return bernoulli_log_prob(self.decoder(z), x), kl_to_prior(mu, logvar)
+        return bernoulli_log_prob(self.logits(z, labels), x), kl_to_prior(mu, logvar)
 
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
         """Climb the bound once, on freshly binarised pictures; ``loss`` is the bound whatever beta is."""
         x = binarise(batch.x, batch.generator)
-        log_px, kl = (term.mean() for term in self.bound(x, batch.generator))
+        log_px, kl = (term.mean() for term in self.bound(x, batch.generator, batch.labels))
         warm = min(1.0, batch.progress / self.config.warmup) if self.config.warmup else 1.0
         update(self.beta * warm * kl - log_px, optimizers["vae"], self.max_norm)
         return {"loss": (kl - log_px).item(), "reconstruction": -log_px.item(), "kl": kl.item()}
@@ -168,12 +148,17 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
 
         (B, C, H, W), every pixel -1 or 1 (anything else is a ValueError) -> (B,) nats.
         """
-        log_px, kl = self.bound(_binary(x), generator or torch.Generator().manual_seed(0))
+        log_px, kl = self.bound(_binary(x), generator or torch.Generator().manual_seed(0), labels)
         return log_px - kl
 
     @torch.no_grad()
     def iwae(
-        self, x: Tensor, num_samples: int, generator: torch.Generator | None = None, chunk: int = 500
+        self,
+        x: Tensor,
+        num_samples: int,
+        generator: torch.Generator | None = None,
+        chunk: int = 500,
+        labels: Tensor | None = None,
     ) -> Tensor:
         """The importance-weighted bound L_k (1509.00519, eq. 8), k = `num_samples`.
 
@@ -184,6 +169,7 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
             num_samples: k, at least 1.
             generator: source of the z_i; None draws with seed 0.
             chunk: codes decoded at a time, which bounds the memory.
+            labels: (B,) int64 for a conditional model.
 
         Returns:
             (B,) nats.
@@ -194,31 +180,38 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         if num_samples < 1:
             raise ValueError(f"The number of importance samples must be at least 1; got {num_samples}.")
         generator = generator or torch.Generator().manual_seed(0)
-        mu, logvar = self.encoder(_binary(x)).chunk(2, dim=1)
+        mu, logvar = self.posterior(_binary(x), labels)
+        nums = [min(chunk, num_samples - start) for start in range(0, num_samples, chunk)]
         bounds = []
-        for x_i, mu_i, logvar_i in zip(x, mu, logvar, strict=True):  # one picture, its codes in chunks
-            nums = [min(chunk, num_samples - start) for start in range(0, num_samples, chunk)]
-            weights = [self._log_weights(x_i, mu_i, logvar_i, num, generator) for num in nums]
+        for i in range(len(x)):  # one picture, its codes in chunks
+            one = x[i, None], mu[i, None], logvar[i, None], None if labels is None else labels[i, None]
+            weights = [self._log_weights(*one, num, generator) for num in nums]
             bounds.append(torch.cat(weights).logsumexp(dim=0) - math.log(num_samples))
         return torch.stack(bounds)
 
-    def _log_weights(
-        self, x: Tensor, mu: Tensor, logvar: Tensor, num: int, generator: torch.Generator
+    def log_weights(
+        self, x: Tensor, num: int, generator: torch.Generator, labels: Tensor | None = None
     ) -> Tensor:
-        """(num,) values of log p(x|z) p(z) / q(z|x), z ~ q(z|x), of one picture (C, H, W)."""
-        eps = randn((num, *mu.shape), generator, x.device)
+        """(num,) values of log p(x|z) p(z) / q(z|x), z ~ q(z|x), in nats, of one picture (1, C, H, W)."""
+        return self._log_weights(x, *self.posterior(x, labels), labels, num, generator)
+
+    def _log_weights(
+        self, x: Tensor, mu: Tensor, logvar: Tensor, label: Tensor | None, num: int, rng: torch.Generator
+    ) -> Tensor:
+        """(num,) values of log p(x|z) p(z) / q(z|x), z ~ q(z|x), of one picture (1, C, H, W)."""
+        eps = randn((num, mu.shape[1]), rng, x.device)
         z = mu + (0.5 * logvar).exp() * eps
-        log_px = bernoulli_log_prob(self.decoder(z), x.expand(num, *x.shape))
+        logits = self.logits(z, None if label is None else label.expand(num))
         log_ratio = 0.5 * (eps.square() + logvar - z.square()).sum(dim=1)  # log p(z) / q(z|x): 2 pi cancels
-        return log_px + log_ratio
+        return bernoulli_log_prob(logits, x.expand(num, -1, -1, -1)) + log_ratio
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, C, 28, 28) in [-1, 1] -> (B, latent_dim), the mean of q(z|x); grey pictures are allowed."""
-        return self.encoder(x).chunk(2, dim=1)[0]
+        return self.posterior(x, labels)[0]
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, latent_dim) standard normal -> (B, C, 28, 28), the mean of each pixel given z, in [-1, 1]."""
-        return 2 * self.decoder(z).sigmoid() - 1
+        return 2 * self.logits(z, labels).sigmoid() - 1
 
     @torch.no_grad()
     def sample(
@@ -227,7 +220,7 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         """Draw z from the prior, its standard deviation times ``temperature``, and decode it."""
         device = next(self.parameters()).device
         z = controls.get("temperature", 1.0) * randn((num, *self.latent_shape), generator, device)
-        yield SampleStep(1, 1, self.decode(z), 1)
+        yield SampleStep(1, 1, self.decode(z, labels), 1)
 
 
 def _binary(x: Tensor) -> Tensor:

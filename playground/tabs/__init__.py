@@ -41,3 +41,13 @@ def modules() -> list[ModuleType]:
     """The modules of this package that are tabs, in their order."""
     found = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
     return sorted((m for m in found if hasattr(m, "TITLE")), key=lambda m: m.ORDER)
+
+
+def sections(prefix: str) -> list[ModuleType]:
+    """The modules ``PREFIX_*.py`` of this package that are sections of the tab ``PREFIX.py``, in their order.
+
+    A section is made like a tab, with ``SECTION`` in place of ORDER and ``SECTION_TITLE`` in place of TITLE.
+    """
+    names = [m.name for m in pkgutil.iter_modules(__path__) if m.name.startswith(f"{prefix}_")]
+    found = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return sorted((m for m in found if hasattr(m, "SECTION_TITLE")), key=lambda m: m.SECTION)

@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,20 @@ def header(titles: Sequence[str]) -> str:
         f"onclick=\"playground.language('{code}')\">{name}</button>"
         for code, (name, tag) in names.items()
     )
-    tabs = json.dumps([{code: locale.text(key, code) for code in names} for key in titles])
     return (
-        f'<header class="pg-header" data-tab-titles="{html.escape(tabs)}"><div>'
+        f'<header class="pg-header" data-tab-titles="{named(titles)}"><div>'
         f"<h1>{locale.both('common.name')}</h1>"
         f"<p>{locale.both('common.question')}</p></div>"
         f'<div class="pg-switches"><div role="group" aria-label="Language 语言">{buttons}</div>'
         '<button type="button" onclick="playground.theme()" aria-label="Light or dark 浅色或深色">'
         '<span aria-hidden="true">◐</span></button></div></header>'
     )
+
+
+def named(titles: Iterable[str]) -> str:
+    """Titles of tabs in both languages, as an attribute from which the page renames them."""
+    said = [{code: locale.text(key, code) for code in locale.LANGUAGES} for key in titles]
+    return html.escape(json.dumps(said))
 
 
 def theme() -> gr.themes.Base:

@@ -4,6 +4,7 @@ const canvas = $('canvas'), pen = canvas.getContext('2d'), image = $('img'), LIM
 pen.lineCap = pen.lineJoin = 'round';
 pen.lineWidth = 17;
 let last = null;
+const send = (value) => { props.value = value; trigger('input'); };
 const at = (event) => {
   const box = canvas.getBoundingClientRect();
   return [(event.clientX - box.left) * canvas.width / box.width, (event.clientY - box.top) * canvas.height / box.height];
@@ -13,7 +14,7 @@ const wipe = () => {
   image.hidden = true;
   image.removeAttribute('src');
   $('input').value = '';
-  props.value = '';
+  send('');
 };
 canvas.addEventListener('pointerdown', (event) => {
   canvas.setPointerCapture(event.pointerId);
@@ -34,7 +35,7 @@ canvas.addEventListener('pointermove', (event) => {
 const lift = () => {
   if (!last) return;
   last = null;
-  props.value = canvas.toDataURL('image/png');
+  send(canvas.toDataURL('image/png'));
 };
 canvas.addEventListener('pointerup', lift);
 canvas.addEventListener('pointercancel', lift);
@@ -43,7 +44,7 @@ const take = (file) => {
   if (!file) return;
   wipe();
   const reader = new FileReader();
-  reader.onload = () => { props.value = String(reader.result); };
+  reader.onload = () => send(String(reader.result));
   reader.readAsDataURL(file.slice(0, LIMIT, file.type || 'application/octet-stream'));
   image.src = URL.createObjectURL(file);
   image.alt = file.name;

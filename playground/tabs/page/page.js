@@ -21,12 +21,14 @@
 
   // gradio translates the name of a tab once, when it is made.
   const renameTabs = () => {
-    const titles = JSON.parse(document.querySelector("[data-tab-titles]").dataset.tabTitles);
-    const walker = document.createTreeWalker(document.querySelector("#pg-tabs > .tab-wrapper"), NodeFilter.SHOW_TEXT);
-    while (walker.nextNode()) {
-      const title = titles.find((one) => Object.values(one).includes(walker.currentNode.data.trim()));
-      if (title) walker.currentNode.data = title[current];
-    }
+    const titles = [...document.querySelectorAll("[data-tab-titles]")].flatMap((one) => JSON.parse(one.dataset.tabTitles));
+    document.querySelectorAll("#pg-tabs > .tab-wrapper, .pg-sections > .tab-wrapper").forEach((bar) => {
+      const walker = document.createTreeWalker(bar, NodeFilter.SHOW_TEXT);
+      while (walker.nextNode()) {
+        const title = titles.find((one) => Object.values(one).includes(walker.currentNode.data.trim()));
+        if (title) walker.currentNode.data = title[current];
+      }
+    });
   };
 
   const language = async (code) => {

@@ -1,0 +1,107 @@
+"""What a variational autoencoder knows of one picture: q(z|x), its bound's two terms, how tight it is.
+
+    log p(x) >= E_q[log p(x|z)] - KL(q(z|x) || p(z))  (1312.6114),  L_k = E[log 1/k sum_i w_i]  (1509.00519),
+
+with w = p(x|z) p(z) / q(z|x). L_1 is the bound itself, L_k rises with k towards log p(x), and the distance
+that is left is what the encoder's Gaussian misses of the true posterior.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from playground import data
+from playground.judge import device_of
+from playground.spec import ModelSpec
+
+NUM_WEIGHTS = 500
+STOPS = (1, 2, 5, 10, 20, 50, 100, 250, 500)  # the k of L_k; divisors of NUM_WEIGHTS
+_NUM_PICTURES = 500  # test pictures that say which dimensions carry information
+_USED: "WeakKeyDictionary[Any, Tensor]" = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a model sees in one picture.
+
+    Attributes:
+        x: (1, C, H, W), black and white, as the model was given it.
+        label: what a conditional model took it for, None for another model.
+        mu: (D,) of q(z|x).
+        std: (D,) of q(z|x).
+        kl: (D,) nats that each dimension spends.
+        log_px: E_q[log p(x|z)] in nats, a mean over some codes.
+        again: (1, C, H, W), decoded from the mean code.
+    """
+
+    x: Tensor
+    label: int | None
+    mu: Tensor
+    std: Tensor
+    kl: Tensor
+    log_px: float
+    again: Tensor
+
+    @property
+    def elbo(self) -> float:
+        """The bound, in nats."""
+        return self.log_px - float(self.kl.sum())
+
+
+def kl_by_dimension(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, exp(logvar)) || N(0, 1)) in nats, elementwise (1312.6114, appendix B)."""
+    return 0.5 * (logvar.exp() + mu.square() - 1 - logvar)
+
+
+@torch.no_grad()
+def informative(model: Any, spec: ModelSpec) -> Tensor:
+    """Dimensions of z by the nats they carry in the mean over test pictures, most first: (D,) int64.
+
+    The order belongs to the model, not to the picture, so that a panel does not reshuffle while one draws.
+    """
+    if model not in _USED:
+        images, where = data.load(spec.dataset, "test"), device_of(model)
+        x = data.to_float(images.images[:_NUM_PICTURES])
+        x = data.binarise(x, torch.Generator().manual_seed(0)).to(where)
+        labels = images.labels[:_NUM_PICTURES].to(where) if spec.conditional else None
+        _USED[model] = kl_by_dimension(*model.posterior(x, labels)).mean(dim=0).argsort(descending=True).cpu()
+    return _USED[model]
+
+
+@torch.no_grad()
+def look(model: Any, x: Tensor, label: int | None = None, num: int = 8) -> Seen:
+    """Encode one picture, (1, C, H, W) with pixels -1 or 1, and decode `num` codes of it.
+
+    Args:
+        model: with `HasPosterior`.
+        x: the picture.
+        label: for a conditional model; None lets it decide.
+        num: codes behind the mean of log p(x|z).
+    """
+    where = device_of(model)
+    x = x.to(where)
+    labels = model.guess(x) if label is None else torch.tensor([label], device=where)
+    mu, logvar = model.posterior(x, labels)
+    std = (0.5 * logvar).exp()
+    generator = torch.Generator().manual_seed(0)
+    eps = torch.randn((num, mu.shape[1]), generator=generator).to(where)
+    many = None if labels is None else labels.expand(num + 1)
+    again = model.decode(torch.cat([mu, mu + std * eps]), many)
+    p = (0.5 * (again[1:] + 1)).clamp(1e-6, 1 - 1e-6)
+    log_px = torch.where(x > 0, p.log(), torch.log1p(-p)).flatten(1).sum(dim=1).mean()
+    taken = None if labels is None else int(labels[0])
+    kl = kl_by_dimension(mu, logvar)[0]
+    return Seen(x.cpu(), taken, mu[0].cpu(), std[0].cpu(), kl.cpu(), float(log_px), again[:1].cpu())
+
+
+def tightness(log_weights: Tensor) -> dict[int, float]:
+    """L_k for every k of `STOPS`, in nats, from (N,) log-weights: means over all groups of k."""
+    found = {}
+    for k in STOPS:
+        groups = log_weights[: len(log_weights) // k * k].double().view(-1, k)
+        found[k] = float((groups.logsumexp(dim=1) - math.log(k)).mean())
+    return found

@@ -1,0 +1,251 @@
+"""One picture given to every family: each does with it what it can, by its capabilities.
+
+A model that encodes gives a code and takes it back; a flow and the path of an equation invert themselves; one
+that writes pixel by pixel completes; one with a score drowns the picture in noise and restores it; a
+generator without an encoder is inverted by a search (`playground.inversion`). What a family cannot do follows
+from what it is, so `approach` asks for capabilities only.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from playground import inversion, judge, scoring
+from playground.nn import randn
+from playground.spec import ModelSpec
+
+APPROACHES = ("encode", "exact", "trajectory", "complete", "restore", "search", "redraw", "none")
+NUM_COMPLETIONS = 4
+NUM_DRAWS = 8  # of what is random in a bound or in dequantisation, for one picture
+NOISED = 0.5  # how far into a diffusion's timesteps the picture is noised
+NUM_RESTORING = 25  # steps back from there
+_SECONDS = 0.15  # a search's updates that are done in one go
+
+
+def approach(spec: ModelSpec) -> str:
+    """What a model does with a picture that it is given: one of `APPROACHES`."""
+    can = set(spec.capabilities)
+    if "HasScore" in can:
+        return "restore"
+    if {"Encodes", "HasLatent"} <= can:
+        if "Denoises" in can:
+            return "trajectory"
+        return "exact" if "HasLikelihood" in can and scoring.kind(spec) == "dequantised" else "encode"
+    if "Completes" in can:
+        return "complete"
+    if "Denoises" in can:
+        return "redraw"
+    return "search" if "HasLatent" in can else "none"
+
+
+class Moment(NamedTuple):
+    """Where an attempt is.
+
+    Attributes:
+        share: of the work, 0 to 1.
+        x: (B, C, H, W), what the model makes of the picture so far, the one to be looked at first.
+        nfe: evaluations of the network so far.
+        between: (B, C, H, W), what lies on the way (the noised picture, what is left of an erased one), or
+            None.
+        region: (1, 1, H, W), 1 where x can differ from the picture; None for everywhere.
+    """
+
+    share: float
+    x: Tensor
+    nfe: int
+    between: Tensor | None = None
+    region: Tensor | None = None
+
+
+Work = Iterator[Moment]
+
+
+@torch.no_grad()
+def _encoded(model: Any, x: Tensor, labels: Tensor | None) -> Work:
+    """To the code and back, in one go."""
+    z = model.encode(x, labels)
+    between = (z / 3).view(x.shape) if z.numel() == x.numel() else None  # 3: a normal number's reach
+    yield Moment(1.0, model.decode(z, labels), 2, between)
+
+
+@torch.no_grad()
+def _completed(model: Any, spec: ModelSpec, x: Tensor, labels: Tensor | None, seed: int) -> Work:
+    """The lower half written anew, `NUM_COMPLETIONS` times."""
+    mask = torch.ones_like(x[:, :1])
+    mask[:, :, x.shape[2] // 2 :] = 0
+    generator, num = torch.Generator().manual_seed(seed), NUM_COMPLETIONS
+    many = None if labels is None else labels.expand(num)
+    kept, seen = torch.where(mask > 0, x, -1.0), scoring.on_levels(x, scoring.levels(spec))
+    steps = model.complete(
+        seen.to(x).expand(num, -1, -1, -1), mask.expand(num, -1, -1, -1), labels=many, generator=generator,
+        **spec.defaults(),
+    )  # fmt: skip
+    for moment in steps:
+        yield Moment(moment.step / moment.num_steps, moment.x, moment.nfe, kept, 1 - mask)
+
+
+@torch.no_grad()
+def _restored(model: Any, x: Tensor, labels: Tensor | None, seed: int) -> Work:
+    """Noised to x_t, then back by DDIM (2010.02502, eq. 12) from there."""
+    last = max(1, round(NOISED * model.num_timesteps)) - 1
+    eps = randn(x.shape, torch.Generator().manual_seed(seed), x.device)
+    noised = xt = model.add_noise(x, eps, torch.full((len(x),), last, device=x.device))
+    times = torch.linspace(last, 0, min(NUM_RESTORING, last + 1)).round().int().tolist()
+    for step, (t, s) in enumerate(zip(times, [*times[1:], -1], strict=True), 1):
+        a_t, a_s = (float(model.alphas_cumprod[i]) if i >= 0 else 1.0 for i in (t, s))
+        x0_hat = model.predict(xt, t, labels).x0_hat.clamp(-1, 1)
+        eps_hat = (xt - math.sqrt(a_t) * x0_hat) / math.sqrt(1 - a_t)
+        xt = math.sqrt(a_s) * x0_hat + math.sqrt(1 - a_s) * eps_hat
+        yield Moment(step / len(times), x0_hat, step, noised)
+
+
+@torch.no_grad()
+def _redrawn(model: Any, spec: ModelSpec, x: Tensor, labels: Tensor | None, seed: int) -> Work:
+    """Drowned in noise altogether, then drawn anew."""
+    generator = torch.Generator().manual_seed(seed)
+    top = torch.full((len(x),), model.num_timesteps - 1, device=x.device)
+    noised = model.add_noise(x, randn(x.shape, generator, x.device), top)
+    total = max(1, int(spec.defaults().get("num_steps", model.num_timesteps - 1)))
+    steps = model.denoise(noised, labels=labels, generator=generator, **spec.defaults())
+    for step, moment in enumerate(steps, 1):
+        yield Moment(min(1.0, step / total), moment.x0_hat, step, noised)
+
+
+def _searched(model: Any, x: Tensor, labels: Tensor | None, seed: int) -> Work:
+    """The latent found by gradient; a moment holds as many updates as there is time for."""
+    started = time.perf_counter()
+    for found in inversion.invert(model, x, labels, seed=seed):
+        if found.step == found.num_steps or time.perf_counter() - started > _SECONDS:
+            yield Moment(found.step / found.num_steps, found.x, found.nfe)
+            started = time.perf_counter()
+
+
+def work(model: Any, spec: ModelSpec, x: Tensor, label: int | None = None, seed: int = 0) -> Work:
+    """What a model does with a picture, by its `approach`.
+
+    Args:
+        model: of the spec.
+        spec: its specification.
+        x: (1, 1, 28, 28) in [-1, 1], on the CPU.
+        label: what a conditional model is told; overlooked by the others.
+        seed: of what is random.
+    """
+    x = x.to(judge.device_of(model))
+    labels = torch.full((1,), label, device=x.device) if spec.conditional and label is not None else None
+    how = approach(spec)
+    if how in ("encode", "exact", "trajectory"):
+        yield from _encoded(model, x, labels)
+    elif how == "complete":
+        yield from _completed(model, spec, x, labels, seed)
+    elif how == "restore":
+        yield from _restored(model, x, labels, seed)
+    elif how == "search":
+        yield from _searched(model, x, labels, seed)
+    elif how == "redraw":
+        yield from _redrawn(model, spec, x, labels, seed)
+
+
+def pixel_error(x: Tensor, y: Tensor, region: Tensor | None = None) -> float:
+    """Root mean square difference of two pictures (1, C, H, W), black to white being 1, within a region."""
+    difference = (x.cpu() - y.cpu()).double() / 2
+    if region is None:
+        return float(difference.square().mean().sqrt())
+    inside = region.cpu().expand_as(difference) > 0
+    return float(difference[inside].square().mean().sqrt())
+
+
+@dataclass
+class Attempt:
+    """One model and the picture, a moment at a time.
+
+    Attributes:
+        spec: of the model.
+        model: it.
+        picture: (1, 1, 28, 28) in [-1, 1].
+        label: what the classifier reads in it.
+        seed: of what is random.
+        moment: the latest one.
+        nats: the picture's log-likelihood under the model, where it has one and once it is known.
+        reading: what the classifier reads in the result, and how sure it is, 0 to 1.
+        failed: why it broke off, a key of ``locale/``; empty if it did not.
+        seconds: on its own clock, the likelihood left out.
+        done: whether it is.
+    """
+
+    spec: ModelSpec
+    model: Any
+    picture: Tensor
+    label: int | None = None
+    seed: int = 0
+    moment: Moment | None = None
+    nats: float | None = None
+    reading: tuple[int, float] | None = None
+    failed: str = ""
+    seconds: float = 0.0
+    done: bool = False
+    _steps: Work | None = field(default=None, repr=False)
+
+    @property
+    def error(self) -> float | None:
+        """How far the result is from the picture, where it can differ."""
+        if self.moment is None:
+            return None
+        return pixel_error(self.picture, self.moment.x[:1], self.moment.region)
+
+    def advance(self) -> None:
+        """One more moment; after the last one the likelihood and what the classifier sees."""
+        started = time.perf_counter()
+        if self._steps is None:
+            self._steps = work(self.model, self.spec, self.picture, self.label, self.seed)
+        try:
+            moment = next(self._steps, None)
+        except inversion.NoGradient:
+            moment, self.failed = None, "families.no_gradient"
+        if moment is not None:
+            self.moment = moment
+            self.moment.x.cpu()  # waits for the device
+            self.seconds += time.perf_counter() - started
+            return
+        self.nats, self.done = likelihood(self.model, self.spec, self.picture), True
+        if self.moment is not None:
+            self.reading = read(self.moment.x[:1])
+
+
+def likelihood(model: Any, spec: ModelSpec, x: Tensor) -> float | None:
+    """A picture's log-likelihood in nats, without a label; the mean of some draws where draws matter.
+
+    None where the model has no likelihood.
+    """
+    if "HasLikelihood" not in spec.capabilities:
+        return None
+    num = 1 if scoring.kind(spec) == "exact" else NUM_DRAWS
+    seen = scoring.on_levels(x, scoring.levels(spec)).expand(num, -1, -1, -1)
+    return float(scoring.log_prob(model, seen).mean())
+
+
+def read(x: Tensor) -> tuple[int, float]:
+    """What the digit classifier sees in a picture (1, C, H, W), and how sure it is, 0 to 1."""
+    probabilities = judge.look(x)[1].softmax(1)[0]
+    return int(probabilities.argmax()), float(probabilities.max())
+
+
+def next_up(attempts: list[Attempt]) -> Attempt | None:
+    """Who goes next: of those that are not done the one whose clock shows least."""
+    return min((a for a in attempts if not a.done), key=lambda a: a.seconds, default=None)
+
+
+def facts(model: Any, spec: ModelSpec) -> dict[str, int]:
+    """Numbers that a sentence about a model's approach may name."""
+    found = {"pixels": 28 * 28, "completions": NUM_COMPLETIONS, "starts": inversion.NUM_STARTS}
+    found |= {"updates": inversion.NUM_STEPS, "back": NUM_RESTORING}
+    if "HasLatent" in spec.capabilities:
+        found["dims"] = math.prod(model.latent_shape)
+    if "HasScore" in spec.capabilities:
+        last = max(1, round(NOISED * model.num_timesteps)) - 1
+        found["noise"] = round(100 * (1 - float(model.alphas_cumprod[last])))
+    return found

@@ -1,0 +1,314 @@
+r"""Denoising diffusion GAN: four large steps, each the jump of a GAN (Xiao et al. 2021, arXiv:2112.07804).
+
+A diffusion model may take each step back as a Gaussian only while the steps are small: given a very noisy
+picture, what it came from is one of many, and one bump cannot say so. Here the steps are few and large, and a
+generator with a latent z of its own draws what a step leads to. With a_t = alphas_cumprod[t], a_0 = 1,
+
+    x0_hat = G(x_t, z, t),  z ~ N(0, I),      x_{t-1} ~ q(x_{t-1} | x_t, x0_hat)              (eq. 6)
+    loss_d = E[-log D(x_{t-1}, x_t, t)] + E[-log(1 - D(x'_{t-1}, x_t, t))]                     (eq. 5)
+    loss_g = E[-log D(x'_{t-1}, x_t, t)],     x'_{t-1} the drawn one, x_{t-1} that of the data
+
+and every few updates D pays R1, gamma / 2 |grad D|^2 in x_{t-1} (1801.04406; lazily: 1912.04958, appendix B).
+
+Differences from the paper: both networks are told the digit, which some batches' rows hide, so that the model
+also does without; D is told it by projection (1802.05637); the U-Net is that of `ddpm` here, without
+attention; D is a plain convolutional network; both players learn from the same draws; timesteps are spread
+evenly over each batch.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from playground.models._gan import discriminator_loss, generator_loss, gradient_norm, slope
+from playground.models._gan_networks import init_dcgan
+from playground.models._gan_switches import Techniques, switches
+from playground.nn import UNet, UNetConfig, rand, randint, randn
+from playground.spec import (
+    About,
+    Batch,
+    Denoises,
+    DenoiseStep,
+    GenerativeModel,
+    ModelSpec,
+    Recipe,
+    Samples,
+    SampleStep,
+    Words,
+)
+
+
+@dataclass(frozen=True)
+class DDGANConfig:
+    """Shape of the model.
+
+    Attributes:
+        unet: the generator; `extra` is the width of what it is told of z.
+        discriminator_widths: channels on 14, 7 and 4 pixels.
+        latent_dim: length of z, drawn anew at every step.
+        image_size: pixels, both ways.
+        num_steps: T, jumps from noise to data.
+        beta_min: rate of the noise at the start of the continuous process.
+        beta_max: rate at its end (2011.13456, appendix C).
+        label_dropout: how often training hides the label.
+        penalty_every: updates from one R1 to the next.
+        techniques: of the training.
+    """
+
+    unet: UNetConfig = field(default_factory=lambda: UNetConfig(extra=64))
+    discriminator_widths: tuple[int, int, int] = (48, 96, 192)
+    latent_dim: int = 64
+    image_size: int = 28
+    num_steps: int = 4
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+    label_dropout: float = 0.15
+    penalty_every: int = 12
+    techniques: Techniques = Techniques(real_label=0.9, penalty="R1", penalty_weight=0.2)
+
+
+def few_alphas_cumprod(num_steps: int, beta_min: float = 0.1, beta_max: float = 20.0) -> Tensor:
+    """(T + 1,) a_t of the variance-preserving process at t / T, a_0 = 1: the data (2112.07804, section 4)."""
+    u = torch.arange(num_steps + 1, dtype=torch.float64) / num_steps
+    return torch.exp(-beta_min * u - 0.5 * (beta_max - beta_min) * u**2).float()
+
+
+class Generator(nn.Module):
+    """(x_t, z, t, label) -> x0_hat."""
+
+    def __init__(self, config: DDGANConfig) -> None:
+        """A U-Net, and two layers that make of z what the U-Net is told."""
+        super().__init__()
+        width = config.unet.extra
+        self.mapping = nn.Sequential(
+            nn.Linear(config.latent_dim, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
+        self.unet = UNet(config.unet)
+
+    def forward(self, xt: Tensor, z: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), (B, latent_dim), (B,) in [0, 1], (B,) or None -> (B, C, H, W) in [-1, 1]."""
+        return self.unet(xt, time, labels, self.mapping(z)).tanh()
+
+
+class Discriminator(nn.Module):
+    """(x_{t-1}, x_t, t, label) -> logit of x_{t-1} being the data's."""
+
+    def __init__(self, config: DDGANConfig) -> None:
+        """Three convolutions of stride 2; what t and label are is added to what each of them gives."""
+        super().__init__()
+        a, b, c = self.widths = config.discriminator_widths
+        self.convs = nn.ModuleList(
+            [
+                nn.Conv2d(2 * config.unet.in_channels, a, 4, 2, 1),
+                nn.Conv2d(a, b, 4, 2, 1),
+                nn.Conv2d(b, c, 3, 2, 1),
+            ]
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width, track_running_stats=False) for width in (b, c))
+        self.out = nn.Conv2d(c, 1, 4)
+        self.time = nn.Embedding(config.num_steps + 1, a + b + 2 * c)
+        self.label = nn.Embedding(config.unet.num_classes + 1, a + b + 2 * c)
+        init_dcgan(self)
+        nn.init.normal_(self.time.weight, 0, 0.02)
+        nn.init.normal_(self.label.weight, 0, 0.02)
+
+    def forward(self, previous: Tensor, xt: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        """Pictures (B, C, H, W) twice, (B,) in 1 to T, (B,) with num_classes for no label -> (B,)."""
+        told = (self.time(t) + self.label(labels))[:, :, None, None]
+        *biases, projection = told.split((*self.widths, self.widths[-1]), dim=1)
+        h = torch.cat([previous, xt], dim=1).contiguous(memory_format=torch.channels_last)
+        for conv, norm, bias in zip(self.convs, (nn.Identity(), *self.norms), biases, strict=True):
+            h = F.leaky_relu(norm(conv(h) + bias), 0.2)
+        return self.out(h).flatten() + (projection * h).sum(dim=(1, 2, 3))
+
+
+class DDGAN(GenerativeModel, Samples, Denoises):
+    """Few steps of diffusion whose reverse is drawn by a conditional GAN; x_0 is the data, x_T is noise."""
+
+    alphas_cumprod: Tensor
+
+    def __init__(self, config: DDGANConfig) -> None:
+        """Both networks and the schedule, which is computed, not stored with the weights."""
+        super().__init__()
+        self.config, self.techniques = config, config.techniques
+        self.num_timesteps = config.num_steps + 1  # levels of noise, the clean picture being level 0
+        self.generator = Generator(config)
+        self.discriminator = Discriminator(config)
+        schedule = few_alphas_cumprod(config.num_steps, config.beta_min, config.beta_max)
+        self.register_buffer("alphas_cumprod", schedule, persistent=False)
+        self.to(memory_format=torch.channels_last)
+
+    def tune(self, values: Mapping[str, Any]) -> None:
+        """Turn techniques by name."""
+        self.techniques = replace(self.techniques, **values)
+
+    def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
+        """One Adam for each player, each with its own learning rate."""
+        t = self.techniques
+        return {
+            "generator": Adam(self.generator.parameters(), lr=hp.lr * t.lr_g, betas=t.betas),
+            "discriminator": Adam(self.discriminator.parameters(), lr=hp.lr * t.lr_d, betas=t.betas),
+        }
+
+    def _a(self, t: Tensor) -> Tensor:
+        return self.alphas_cumprod[t].view(-1, 1, 1, 1)
+
+    def add_noise(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """x_t ~ q(x_t | x_0): x0 and eps (B, C, H, W), t (B,) in 0 (the picture itself) to T (noise)."""
+        a = self._a(t)
+        return a.sqrt() * x0 + (1 - a).sqrt() * eps
+
+    def posterior(self, x0: Tensor, xt: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+        """x_{t-1} ~ q(x_{t-1} | x_t, x_0), its noise eps (B, C, H, W); t (B,) in 1 to T (2006.11239, eq. 7).
+
+        At t = 1 the posterior has no spread and x_0 itself is its mean.
+        """
+        a, before = self._a(t), self._a(t - 1)
+        alpha = a / before
+        mean = (before.sqrt() * (1 - alpha) * x0 + alpha.sqrt() * (1 - before) * xt) / (1 - a)
+        return mean + ((1 - before) / (1 - a) * (1 - alpha)).sqrt() * eps
+
+    def jump(self, xt: Tensor, t: Tensor, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """x0_hat drawn by z (B, latent_dim) given x_t (B, C, H, W), t (B,) in 1 to T; no labels: no label."""
+        return self.generator(xt, z, t / self.config.num_steps, labels)
+
+    def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
+        """One update of the discriminator and, every `d_steps` of them, one of the generator."""
+        k, x0, source, device = self.techniques, batch.x, batch.generator, batch.x.device
+        num = len(x0)
+        t = 1 + (torch.arange(num, device=device) + randint(num, 1, source, device)) % self.config.num_steps
+        hidden = rand((num,), source, device) < self.config.label_dropout
+        labels = batch.labels.masked_fill(hidden, self.config.unet.num_classes)
+        real = self.add_noise(x0, randn(x0.shape, source, device), t - 1)
+        alpha = self._a(t) / self._a(t - 1)
+        xt = alpha.sqrt() * real + (1 - alpha).sqrt() * randn(x0.shape, source, device)
+        z, eps = randn((num, self.config.latent_dim), source, device), randn(x0.shape, source, device)
+        turn_g = k.players == "generator" or (k.players == "both" and batch.step % k.d_steps == 0)
+        with torch.set_grad_enabled(turn_g):
+            fake = self.posterior(self.jump(xt, t, z, labels), xt, t, eps)
+        seen, metrics = (xt, t, labels), {}
+        if k.players != "generator":
+            lazy = batch.step % self.config.penalty_every == 0
+            metrics |= self._update_discriminator(
+                real, fake.detach(), seen, lazy, optimizers["discriminator"]
+            )
+        if turn_g:  # on the same draws, judged by the discriminator that has just learnt from them
+            metrics |= self._update_generator(fake, seen, optimizers["generator"])
+        return metrics
+
+    def _update_discriminator(
+        self, real: Tensor, fake: Tensor, seen: tuple[Tensor, ...], lazy: bool, optimizer: Optimizer
+    ) -> dict[str, float]:
+        """`seen` is what D sees beside a picture; with `lazy` it pays R1 for all updates since the last."""
+        k = self.techniques
+        real.requires_grad_(lazy)
+        score_real, score_fake = self.discriminator(real, *seen), self.discriminator(fake, *seen)
+        loss = discriminator_loss(k.loss, score_real, score_fake, k.real_label)
+        metrics, total = {"loss_d": loss.item()}, loss
+        if lazy and k.penalty_weight:
+            penalty = 0.5 * k.penalty_weight * slope(score_real, real).square().mean()
+            metrics["penalty"], total = penalty.item(), loss + self.config.penalty_every * penalty
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        metrics["grad_d"] = gradient_norm(self.discriminator.parameters()).item()
+        optimizer.step()
+        return metrics | k.reading("real", score_real) | k.reading("fake", score_fake)
+
+    def _update_generator(
+        self, fake: Tensor, seen: tuple[Tensor, ...], optimizer: Optimizer
+    ) -> dict[str, float]:
+        self.discriminator.requires_grad_(False)  # its weights need no gradient here, only its input does
+        score = self.discriminator(fake, *seen)
+        loss = generator_loss(self.techniques.loss, score)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.discriminator.requires_grad_(True)
+        grad = gradient_norm(self.generator.parameters())
+        optimizer.step()
+        metrics = {"loss_g": loss.item(), "grad_g": grad.item()}
+        alone = self.techniques.players == "generator"  # then D's own update does not read this
+        return metrics | (self.techniques.reading("fake", score) if alone else {})
+
+    @torch.no_grad()
+    def _reverse(
+        self, xt: Tensor, labels: Tensor | None, generator: torch.Generator
+    ) -> Iterator[tuple[DenoiseStep, Tensor]]:
+        """From x_T to x_0: what each jump sees and draws, and the x_{t-1} it leads to."""
+        device, num = xt.device, len(xt)
+        labels = None if labels is None else labels.to(device)
+        for step in range(self.config.num_steps, 0, -1):
+            t = torch.full((num,), step, device=device)
+            x0_hat = self.jump(xt, t, randn((num, self.config.latent_dim), generator, device), labels)
+            eps_hat = (xt - self._a(t).sqrt() * x0_hat) / (1 - self._a(t)).sqrt()
+            prediction = DenoiseStep(step, xt, x0_hat, eps_hat)
+            xt = self.posterior(x0_hat, xt, t, randn(xt.shape, generator, device))
+            yield prediction, xt
+
+    def sample(
+        self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
+    ) -> Iterator[SampleStep]:
+        """Draw `num` pictures, one jump a moment; what is shown is x_t clipped to [-1, 1]."""
+        config = self.config
+        shape = (num, config.unet.in_channels, config.image_size, config.image_size)
+        xt = randn(shape, generator, self.alphas_cumprod.device)
+        if labels is None:
+            labels = randint(config.unet.num_classes, num, generator)
+        for step, (_, x) in enumerate(self._reverse(xt, labels, generator), 1):
+            yield SampleStep(step, config.num_steps, x.clamp(-1, 1), step)
+
+    def denoise(
+        self, xt: Tensor, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
+    ) -> Iterator[DenoiseStep]:
+        """Every jump's x_t and the x0_hat drawn from it, t from T to 1. No labels: no label."""
+        for prediction, _ in self._reverse(xt, labels, generator):
+            yield prediction
+
+
+_ABOUT = About(
+    summary=Words(
+        en="A diffusion model that walks back from noise in four large jumps, each drawn by a GAN. "
+        "A small step may be a single Gaussian bump, but behind a large one lie many pictures, so the "
+        "generator draws one of them with a latent of its own. "
+        "It aims at all three at once: quality, variety and speed.",
+        zh="这个扩散模型只用四次大跳跃从噪声走回图片，每次跳跃由一个 GAN 完成。"
+        "小步可以用单个高斯峰描述，大步之后却有许多种可能的图片，所以生成器用自己的隐变量从中抽取一种。"
+        "它的目标是同时得到质量、多样性和速度。",
+    ),
+    formula=r"\hat x_0 = G(x_t, z, t), \quad x_{t-1} \sim q(x_{t-1} \mid x_t, \hat x_0), \quad "
+    r"\min_G \max_D \sum_{t} \mathbb{E}[\log D(x_{t-1}, x_t, t)] + \mathbb{E}[\log(1 - D(x'_{t-1}, x_t, t))]",
+    strengths=Words(
+        en="Close to diffusion in quality and variety, with four network evaluations instead of dozens; the "
+        "noise that the discriminator sees through keeps the game steady.",
+        zh="质量和多样性接近扩散模型，而只需运行网络四次而不是几十次；判别器看到的图片带有噪声，使博弈更稳定。",
+    ),
+    weaknesses=Words(
+        en="Two networks that play a game are harder to train than one with a plain loss; the number of "
+        "jumps is fixed by the training; it has no likelihood.",
+        zh="两个网络的博弈比单一的普通损失更难训练；跳跃次数在训练时就已固定；没有似然。",
+    ),
+)
+_CONFIG = DDGANConfig()
+_LEFT_OUT = ("penalty", "clip", "instance_noise", "spectral_norm", "minibatch")  # the noise is diffusion's
+
+SPECS = (
+    ModelSpec(
+        name="ddgan",
+        title="Denoising diffusion GAN",
+        family="hybrid",
+        year=2021,
+        paper="2112.07804",
+        model=DDGAN,
+        config=_CONFIG,
+        recipe=Recipe(
+            num_steps=4000, batch_size=64, lr=4e-4, betas=_CONFIG.techniques.betas, decay="linear", ema=0.999
+        ),
+        about=_ABOUT,
+        switches=switches(_CONFIG.techniques, **dict.fromkeys(_LEFT_OUT)),
+        conditional=True,
+    ),
+)

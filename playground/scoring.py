@@ -1,0 +1,68 @@
+"""Log-likelihoods of pictures from anywhere: on the grey levels a model knows, in nats and bits/dim, by kind.
+
+Three kinds of numbers, none of which compares with another: probabilities of pictures on 2 grey levels,
+those on 256, and densities of pictures on 256 levels that were dequantised. `group` tells them apart; within
+a group a value is ``exact`` or a lower ``bound``, and always says which.
+"""
+
+import math
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from playground import data
+from playground.judge import device_of
+from playground.spec import HasLikelihood, ModelSpec
+
+SEED = 0
+KINDS = ("exact", "bound", "dequantised")
+GROUPS = ("binary", "discrete", "dequantised")
+
+
+def kind(spec: ModelSpec) -> str:
+    """One of `KINDS`, for a model with `HasLikelihood`."""
+    return cast(HasLikelihood, spec.model).likelihood
+
+
+def levels(spec: ModelSpec) -> int:
+    """The grey levels that a model's likelihood is defined on, 2 or 256."""
+    return int(getattr(spec.model, "levels", spec.levels))
+
+
+def group(spec: ModelSpec) -> str:
+    """Which numbers a model's likelihood compares with: one of `GROUPS`."""
+    if kind(spec) == "dequantised":
+        return "dequantised"
+    return "binary" if levels(spec) == 2 else "discrete"
+
+
+def on_levels(x: Tensor, num: int, seed: int = SEED) -> Tensor:
+    """(B, C, H, W) in [-1, 1] on 256 grey levels, rounded, or on 2, by coin flips of a fixed seed."""
+    if num == 2:
+        return data.binarise(x, torch.Generator().manual_seed(seed))
+    return data.to_float(data.to_uint8(x))
+
+
+@torch.no_grad()
+def log_prob(model: Any, x: Tensor, labels: Tensor | None = None, seed: int = SEED) -> Tensor:
+    """Log-likelihoods in nats: (B, C, H, W) on the model's grey levels -> (B,), in double, on the CPU.
+
+    What is not a number becomes minus infinity: a picture to which the model gives no probability at all.
+
+    Args:
+        model: with `HasLikelihood`.
+        x: pictures.
+        labels: (B,) for a conditional model; None asks for log p(x), every class as likely.
+        seed: of what is random in a bound or in dequantisation.
+    """
+    where = device_of(model)
+    given = None if labels is None else labels.to(where)
+    generator = torch.Generator().manual_seed(seed)
+    found = model.log_prob(x.to(where), given, generator=generator).double().cpu()
+    return found.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf)
+
+
+def bits_per_dim(nats: float, num_dims: int) -> float:
+    """A log-likelihood in nats as the bits that a code of it spends on each pixel: lower is more likely."""
+    return -nats / (num_dims * math.log(2))

@@ -1,0 +1,11 @@
+"""Likelihood: who can say how probable a picture is, and how; the sections are ``likelihood_*.py``."""
+
+from playground.tabs import frame
+
+ORDER = 50
+TITLE = "likelihood.title"
+
+
+def build() -> None:
+    """Lay the tab out."""
+    frame.build("likelihood")
