@@ -113,13 +113,13 @@ class Scorer:
     @property
     def share(self) -> float:
         """How much is done, 0 to 1."""
-        return sum(map(len, self.values.values())) / sum(map(len, self.sets.values()))
+        return sum(map(len, self.values.values())) / max(1, sum(map(len, self.sets.values())))
 
     def _next(self) -> str | None:
         """The kind with the smallest share done, the first of equals; None if all are."""
         shares = {key: len(self.values.get(key, ())) / len(x) for key, x in self.sets.items()}
-        key = min(shares, key=shares.__getitem__)
-        return key if shares[key] < 1 else None
+        key = min(shares, key=shares.__getitem__, default=None)
+        return key if key is not None and shares[key] < 1 else None
 
     def advance(self) -> None:
         """Score the next few pictures, of each kind in turn; before all others the black one."""

@@ -173,6 +173,11 @@ class Flows:
         """(B, C, H, W) in [-1, 1] -> its way to z, a layer at a time; the last h is z."""
         raise TypeError(f"{type(self).__name__} does not flow.")
 
+    def flow(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) in [-1, 1] -> z (B, num_dims) and log |det dz/dx| (B,)."""
+        steps = list(self.through(x))
+        return steps[-1].h, torch.stack([step.log_det for step in steps]).sum(dim=0)
+
     def latent_groups(self) -> list[Tensor]:
         """Indices into z, (n,) int64 each, all of them once: from what shapes the whole to fine detail."""
         raise TypeError(f"{type(self).__name__} does not flow.")

@@ -119,7 +119,7 @@ def _redrawn(model: Any, spec: ModelSpec, x: Tensor, labels: Tensor | None, seed
 def _searched(model: Any, x: Tensor, labels: Tensor | None, seed: int) -> Work:
     """The latent found by gradient; a moment holds as many updates as there is time for."""
     started = time.perf_counter()
-    for found in inversion.invert(model, x, labels, seed=seed):
+    for found in inversion.invert(model, x, labels, seed=seed, num_steps=inversion.NUM_STEPS):
         if found.step == found.num_steps or time.perf_counter() - started > _SECONDS:
             yield Moment(found.step / found.num_steps, found.x, found.nfe)
             started = time.perf_counter()

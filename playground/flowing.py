@@ -2,7 +2,9 @@
 
 The density of a picture x follows its latent z through the change of variables (1410.8516, eq. 1):
 
-    log p(x) = log N(z; 0, I) + sum over layers of log |det d(after) / d(before)|.
+    log p(x) = log N(z; 0, I) + sum over layers of log |det d(after) / d(before)|,
+
+where x counts pixels in grey levels, [0, 256), as every likelihood here does.
 
 Everything here asks a model for `Flows`, `Encodes` and `HasLatent` and for nothing else.
 """
@@ -33,7 +35,8 @@ class Layer:
         picture: (1, 1, H, W) in [-1, 1], every variable at the pixel it comes from.
         mean: of all variables after it.
         std: their standard deviation.
-        log_det: what it adds to the log-density of the dequantised picture, in nats.
+        log_det: what it adds to the log-density of the dequantised picture, in nats; the first is
+            that of the map from grey levels, [0, 256), not from [-1, 1].
     """
 
     name: str
@@ -50,7 +53,6 @@ class Way:
     Attributes:
         layers: in order; the last one's variables are z.
         log_normal: log N(z; 0, I) of the dequantised picture, in nats.
-        log_unit: nats that measuring pixels in grey levels instead of in [-1, 1] adds, -D log 127.5.
         z: (1, *latent_shape) of the picture itself, on the CPU.
         again: (1, 1, H, W), decoded from z.
         error: the largest difference between `again` and the picture, in [-1, 1].
@@ -58,7 +60,6 @@ class Way:
 
     layers: list[Layer]
     log_normal: float
-    log_unit: float
     z: Tensor
     again: Tensor
     error: float
@@ -66,7 +67,7 @@ class Way:
     @property
     def nats(self) -> float:
         """Log-density of the picture with one draw of dequantisation noise, for pixels in [0, 256)."""
-        return self.log_normal + self.log_unit + sum(layer.log_det for layer in self.layers)
+        return self.log_normal + sum(layer.log_det for layer in self.layers)
 
 
 @torch.no_grad()
@@ -78,16 +79,17 @@ def travel(model: Any, x: Tensor, seed: int = 0) -> Way:
     """
     x = x.to(device_of(model))
     spread = x + (rand(x.shape, torch.Generator().manual_seed(seed), x.device) - 0.5) / 127.5
-    layers, steps = [], model.through(torch.cat([x, spread]))
-    for step in steps:
-        h = step.h[0].double()
-        numbers = float(h.mean()), float(h.std()), float(step.log_det[1])
-        layers.append(Layer(step.name, picture(step, tuple(x.shape[2:])), *numbers))
+    layers: list[Layer] = []
+    for step in model.through(torch.cat([x, spread])):
+        h, log_det = step.h[0].double(), float(step.log_det[1])
+        log_det -= 0 if layers else x[0].numel() * math.log(127.5)  # one level is 1 / 127.5 of x's unit
+        layers.append(
+            Layer(step.name, picture(step, tuple(x.shape[2:])), float(h.mean()), float(h.std()), log_det)
+        )
     log_normal = -0.5 * (step.h[1].double().square() + math.log(2 * math.pi)).sum()
     again = model.decode(step.h[:1].view(1, *model.latent_shape))
-    log_unit = -x[0].numel() * math.log(127.5)
     error = float((again - x).abs().max())
-    return Way(layers, float(log_normal), log_unit, step.h[:1].cpu(), again.cpu(), error)
+    return Way(layers, float(log_normal), step.h[:1].cpu(), again.cpu(), error)
 
 
 def picture(step: FlowStep, shape: tuple[int, ...], row: int = 0) -> Tensor:

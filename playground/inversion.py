@@ -69,6 +69,21 @@ class Aim:
         return pixels + _FEATURES * seen.to(pixels.device) + _PRIOR * z.square().flatten(1).mean(1)
 
 
+def decode(model: Any, z: Tensor, labels: Tensor | None) -> Tensor:
+    """(B, *latent_shape) -> (B, C, H, W), all of the one label (1,) where there is one."""
+    return model.decode(z, None if labels is None else labels.to(z.device).expand(len(z)))
+
+
+@torch.no_grad()
+def starts(model: Any, aim: Aim, labels: Tensor | None, seed: int) -> tuple[Tensor, int]:
+    """The best of some random latents, (NUM_STARTS, *latent_shape), and the evaluations that took."""
+    generator = torch.Generator().manual_seed(seed)
+    candidates = randn((NUM_CANDIDATES, *model.latent_shape), generator, aim.x.device)
+    parts = [aim(decode(model, part, labels), part) for part in candidates.split(NUM_STARTS)]
+    best = torch.cat(parts).argsort()[:NUM_STARTS]
+    return candidates[best].clone().requires_grad_(True), len(parts)
+
+
 def invert(
     model: Any, x: Tensor, labels: Tensor | None = None, *, seed: int = 0, num_steps: int = NUM_STEPS
 ) -> Iterator[Found]:
@@ -85,24 +100,14 @@ def invert(
         NoGradient: if the model decodes without gradients.
         WeightsError: if the classifier cannot be used.
     """
-    where = judge.device_of(model)
-    x = x.to(where)
-
-    def decode(z: Tensor) -> Tensor:
-        return model.decode(z, None if labels is None else labels.to(where).expand(len(z)))
-
-    aim, generator = Aim(x), torch.Generator().manual_seed(seed)
-    candidates = randn((NUM_CANDIDATES, *model.latent_shape), generator, where)
-    with torch.no_grad():
-        parts = [aim(decode(part), part) for part in candidates.split(NUM_STARTS)]
-    z = candidates[torch.cat(parts).argsort()[:NUM_STARTS]].clone().requires_grad_(True)
-    optimizer, nfe = Adam([z], lr=_LR), len(parts)
-    best, kept, seen = math.inf, z.detach()[:1], x
+    aim = Aim(x.to(judge.device_of(model)))
+    z, nfe = starts(model, aim, labels, seed)
+    optimizer, best, kept, seen = Adam([z], lr=_LR), math.inf, z.detach()[:1], aim.x
     for step in range(1, num_steps + 1):
         share = 0.5 * (1 + math.cos(math.pi * (step - 1) / num_steps))
         optimizer.param_groups[0]["lr"] = _LAST_LR + (_LR - _LAST_LR) * share
         with torch.enable_grad():
-            y = decode(z)
+            y = decode(model, z, labels)
             if not y.requires_grad:
                 raise NoGradient("The model decodes without gradients.")
             losses = aim(y, z)

@@ -15,6 +15,7 @@ TASKS = ("inpaint", "super", "denoise", "sdedit", "invert", "likelihood")
 DRAWN = TASKS[:4]  # those that draw pictures
 MAX_FRAMES = 40
 FACTORS = (2, 4, 7)
+FLOW_STEPS = 60  # of the ODE that carries the density along
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Job:
         factor: of the coarse picture.
         sigma: standard deviation of the noise in the noisy one.
         strength: share of the way to noise that a sketch goes.
-        rounds: how often RePaint takes each step.
+        rounds: how often each step is taken where the task goes back and forth.
     """
 
     task: str
@@ -103,7 +104,7 @@ def _drawn(model: HasScore, job: Job) -> Iterator[SampleStep | Done]:
     film = Film()
     for moment in _steps(model, job):
         film.add(moment)
-        yield moment._replace(x=film.frames[-1])
+        yield moment._replace(x=moment.x.clamp(-1, 1).cpu())
     drawn, left, truth = film.frames[-1], given(job), job.x
     numbers: dict[str, Any] = {
         "rmse_given": rmse(left, truth), "rmse_drawn": _mean([rmse(one[None], truth) for one in drawn]),
@@ -127,7 +128,9 @@ def _steps(model: HasScore, job: Job) -> Iterator[SampleStep]:
         mask = job.mask.to(where).expand(job.num, 1, *job.x.shape[2:])
         return restoring.repaint(model, x, mask, rounds=job.rounds, **common)
     if job.task == "super":
-        return restoring.super_resolve(model, restoring.coarse(x, job.factor), job.factor, **common)
+        return restoring.super_resolve(
+            model, restoring.coarse(x, job.factor), job.factor, rounds=job.rounds, **common
+        )
     if job.task == "denoise":
         return restoring.denoise(model, x, job.sigma, **common)
     return restoring.sdedit(model, x, job.strength, **common)
@@ -166,7 +169,9 @@ def _likelihoods(model: HasScore, job: Job) -> Iterator[SampleStep | Done]:
     x = torch.cat([job.x, data.to_float(images.images[rows])]).to(where)
     labels = job.labels(len(x), where)
     total, flow = 100, None
-    for item in restoring.flow_likelihood(model, x, labels=labels, generator=job.generator(), num_steps=60):
+    for item in restoring.flow_likelihood(
+        model, x, labels=labels, generator=job.generator(), num_steps=FLOW_STEPS
+    ):
         if isinstance(item, float):
             yield SampleStep(round(90 * item), total, job.x, 0)
         else:
@@ -187,10 +192,11 @@ def told(likelihood: restoring.Likelihood, num_dims: int) -> dict[str, float]:
 
 
 class Film:
-    """At most `MAX_FRAMES` moments, evenly spread, the last one among them."""
+    """At most `limit` moments, evenly spread, the last one among them."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_FRAMES) -> None:
         """Empty."""
+        self.limit = limit
         self.frames: list[Tensor] = []
         self.marks: list[str] = []
         self.nfe = 0
@@ -200,7 +206,7 @@ class Film:
         """Keep a moment if it is the first of its slot, and the last one in any case."""
         self._steps += 1
         self.nfe = moment.nfe
-        slot = (self._steps - 1) * (MAX_FRAMES - 1) // max(moment.num_steps, 1)
+        slot = (self._steps - 1) * (self.limit - 1) // max(moment.num_steps, 1)
         if slot > self._slot or self._steps >= moment.num_steps:
             self._slot = slot
             self.frames.append(moment.x.clamp(-1, 1).cpu())

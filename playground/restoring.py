@@ -24,6 +24,8 @@ from playground.models._solvers import clipped, level, repaint, step_back, step_
 from playground.nn import rand, randn
 from playground.spec import HasScore, SampleStep
 
+BOUND_TIMES = 100  # of the timesteps, that stand for all in the bound
+
 __all__ = [
     "Likelihood", "bound", "coarse", "denoise", "enlarge", "flow_likelihood", "invert", "matching_timestep",
     "repaint", "return_trip", "sdedit", "super_resolve",
@@ -33,6 +35,7 @@ __all__ = [
 def back_from(
     model: HasScore, xt: Tensor, start: int, *, labels: Tensor | None, generator: torch.Generator,
     num_steps: int, guidance: float = 1.0, eta: float = 1.0, known: tuple[Tensor, int] | None = None,
+    rounds: int = 1,
 ) -> Iterator[SampleStep]:  # fmt: skip
     """The way back from x_t at t = start - 1; x0_hat is what there is to see.
 
@@ -46,18 +49,22 @@ def back_from(
         guidance: as in `HasScore.predict`.
         eta: fresh noise, 0 (DDIM) to 1 (DDPM).
         known: a coarse picture and its factor, to which every x0_hat is made to fit.
+        rounds: how often each step is taken, back and forth (2201.09865, section 4.2).
     """
     times = trailing(min(num_steps, start), start)
     each = 1 if labels is None or guidance in (0, 1) else 2
-    for step, (t, s) in enumerate(zip(times, times[1:] + [-1], strict=True), 1):
+    step, total = 0, len(times) * rounds
+    for t, s in zip(times, times[1:] + [-1], strict=True):
         a_t, a_s = level(model, t), level(model, s)
-        with torch.no_grad():
-            prediction = clipped(model.predict(xt, t, labels, guidance), a_t)
+        for again in reversed(range(rounds)):
+            with torch.no_grad():
+                prediction = clipped(model.predict(xt, t, labels, guidance), a_t)
             if known is not None:
                 x0_hat = _fit(prediction.x0_hat, *known)
                 prediction = clipped(prediction._replace(x0_hat=x0_hat), a_t)
-            xt = step_back(prediction, a_t, a_s, eta, generator)
-        yield SampleStep(step, len(times), prediction.x0_hat, step * each)
+            xt, step = step_back(prediction, a_t, a_s, eta, generator), step + 1
+            xt = step_forward(xt, a_s, a_t, generator) if again else xt
+            yield SampleStep(step, total, prediction.x0_hat, step * each)
 
 
 def coarse(x: Tensor, factor: int) -> Tensor:
@@ -77,14 +84,14 @@ def _fit(x: Tensor, y: Tensor, factor: int) -> Tensor:
 
 def super_resolve(
     model: HasScore, y: Tensor, factor: int, *, labels: Tensor | None, generator: torch.Generator,
-    num_steps: int = 50, guidance: float = 1.0,
+    num_steps: int = 50, guidance: float = 1.0, rounds: int = 4,
 ) -> Iterator[SampleStep]:  # fmt: skip
     """Draw a picture whose blocks of factor x factor pixels have the means y (B, C, h, w)."""
     x = enlarge(y, factor)
     xt, start = randn(x.shape, generator, x.device), model.num_timesteps
     yield from back_from(
         model, xt, start, labels=labels, generator=generator, num_steps=num_steps, guidance=guidance,
-        known=(y, factor),
+        known=(y, factor), rounds=rounds,
     )  # fmt: skip
 
 
@@ -169,8 +176,8 @@ class Likelihood(NamedTuple):
 
 
 def bound(model: HasScore, x: Tensor, *, labels: Tensor | None, generator: torch.Generator) -> Likelihood:
-    """The variational lower bound of log p (2006.11239, eq. 5), estimated from 100 timesteps."""
-    return Likelihood(variational_bound(model, x, labels, generator, 100), 101)
+    """The variational lower bound of log p (2006.11239, eq. 5), estimated from `BOUND_TIMES` timesteps."""
+    return Likelihood(variational_bound(model, x, labels, generator, BOUND_TIMES), BOUND_TIMES + 1)
 
 
 def flow_likelihood(

@@ -1,10 +1,14 @@
 """What the tests of the tabs share."""
 
+import base64
+import io
+import json
 import re
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from PIL import Image
 
 from playground import registry
 from playground.tabs import compare
@@ -40,3 +44,11 @@ def pictures(html):
 def last_race(names, seed=3, num=2, label="any"):
     updates = compare.run_race(names, seed, label, num, asked())
     return [cards for cards, _ in updates if isinstance(cards, str)]
+
+
+def opened(address):
+    return Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
+
+
+def updates(stream):
+    return [json.loads(update) for update in stream if isinstance(update, str)]

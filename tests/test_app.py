@@ -15,7 +15,10 @@ import app
 from playground import judge, locale, registry, validation
 from playground.tabs import common, compare, sample
 
-NAMED = {"models", "sample", "compare", "train", "break_it", "interpolate"}
+NAMED = {
+    "models", "sample", "compare", "train", "break_it", "interpolate", "likelihood", "complete",
+    "noise", "denoise", "restore", "flow", "posterior",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 """What a model that claims a capability must do, parametrised over the registry."""
 
+import math
+
 import torch
 from contract_helpers import fresh, having, labels_for, pictures, rng
 
@@ -56,6 +58,30 @@ def test_noise_comes_and_goes(name):
     assert torch.equal(steps[0].xt, eps)
 
 
+@having("PredictsPixels")
+def test_the_pixels_distributions_multiply_to_the_likelihood(name):
+    model = fresh(name)
+    x, _ = pictures(name, 2)
+    labels = torch.tensor([7, 3])
+    logits = model.pixel_logits(x, labels)
+    assert logits.shape == (2, model.levels, *x.shape[2:])
+    levels = ((x + 1) * (model.levels - 1) / 2).round().long()
+    each = logits.log_softmax(dim=1).gather(1, levels).flatten(1)
+    torch.testing.assert_close(each.sum(1), model.log_prob(x, labels), rtol=1e-4, atol=1e-2)
+
+
+@having("PredictsPixels")
+def test_a_pixel_is_predicted_from_those_before_it_alone(name):
+    model = fresh(name)
+    x, labels = pictures(name, 1)[0].requires_grad_(), torch.tensor([7])
+    logits, width = model.pixel_logits(x, labels), x.shape[3]
+    for place in (0, 13 * width + 14, x[0].numel() - 1):
+        picked = logits[0, :, place // width, place % width].square().sum()
+        (gradient,) = torch.autograd.grad(picked, x, retain_graph=True)
+        seen = gradient.flatten() != 0
+        assert not seen[place:].any() and seen[:place].any() == (place > 0)
+
+
 @having("Completes")
 def test_completing_keeps_what_is_given(name):
     x, labels = pictures(name, 2)
@@ -85,3 +111,66 @@ def test_classifiers_have_features_and_answers(name):
     assert fresh(name).logits(x).shape == (3, num_classes)
     features = fresh(name).features(x)
     assert features.dim() == 2 and len(features) == 3 and features.isfinite().all()
+
+
+@having("Flows")
+def test_flows_are_watched_layer_by_layer(name):
+    model = fresh(name)
+    x, _ = pictures(name, 2)
+    steps, num_dims = list(model.through(x)), math.prod(x.shape[1:])
+    assert len(steps) > 2 and len({step.name for step in steps}) == len(steps)
+    for step in steps:
+        assert step.h.shape == (2, num_dims) and step.log_det.shape == (2,)
+        assert step.h.isfinite().all() and step.log_det.isfinite().all()
+        assert step.places is None or sorted(step.places.tolist()) == list(range(num_dims))
+    z, log_det = model.flow(x)
+    assert torch.equal(steps[-1].h, z) and torch.equal(z.flatten(1), model.encode(x).flatten(1))
+    total = torch.stack([step.log_det for step in steps]).double().sum(0)
+    torch.testing.assert_close(total.float(), log_det, rtol=1e-5, atol=1e-2)
+    groups = torch.cat(model.latent_groups())
+    assert sorted(groups.tolist()) == list(range(num_dims))
+
+
+@having("Flows")
+def test_places_are_where_variables_come_from(name):
+    """Before anything is mixed a pixel that changes moves the variable at its own place, and no other."""
+    model = fresh(name)
+    x, _ = pictures(name, 1)
+    other = x.clone()
+    other[..., 9, 5] = 0.3
+    ways = zip(model.through(x), model.through(other), strict=True)
+    for index, (step, after) in enumerate(ways):
+        changed = (step.h != after.h)[0]
+        if step.places is not None:
+            changed = torch.zeros_like(changed).scatter(0, step.places, changed)
+        assert changed.view(x.shape[2:])[9, 5] and (index > 0 or changed.sum() == 1)
+        if index == 1:
+            break
+
+
+@having("HasPosterior")
+def test_posteriors_are_gaussians_whose_mean_is_the_code(name):
+    model = fresh(name)
+    x, labels = pictures(name, 3)
+    mu, logvar = model.posterior(x, labels)
+    assert mu.shape == logvar.shape == (3, math.prod(model.latent_shape))
+    assert mu.isfinite().all() and logvar.isfinite().all()
+    assert torch.equal(model.encode(x, labels).flatten(1), mu)
+    guess = model.guess(x)
+    if registry.spec(name).conditional:
+        assert guess.shape == (3,) and torch.equal(model.posterior(x)[0], model.posterior(x, guess)[0])
+    else:
+        assert guess is None
+
+
+@having("HasPosterior")
+def test_log_weights_average_to_the_bound(name):
+    """E_q[log p(x|z) p(z) / q(z|x)] is the ELBO, for one picture."""
+    model = fresh(name)
+    x, labels = pictures(name, 1)
+    weights = model.log_weights(x, 400, rng(), labels)
+    assert weights.shape == (400,) and weights.isfinite().all()
+    many = None if labels is None else labels.expand(200)
+    bound = model.log_prob(x.expand(200, -1, -1, -1), many, generator=rng(1))
+    error = math.hypot(weights.std().item() / 20, bound.std().item() / 200**0.5)
+    assert abs(weights.mean().item() - bound.mean().item()) < 5 * error + 1e-2

@@ -12,7 +12,7 @@ from playground import coach, locale, registry, replay, validation, weights
 from playground.trends import WINDOW, Run
 
 NUM = 600
-GANS = [name for name in registry.names("Samples") if registry.spec(name).family == "gan"]
+GANS = [name for name in registry.names("Samples") if registry.spec(name).family in coach.GAMES]
 GAN = registry.spec(GANS[0])
 VAE = next(spec for spec in map(registry.spec, registry.names("Encodes")) if spec.family == "vae")
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from playground import data
+from playground.models.cgan import CGAN, CGANConfig
 from playground.models.dcgan import DCGAN, SPECS, DCGANConfig
 from playground.spec import Batch, Recipe
 
@@ -157,3 +158,23 @@ def test_a_picture_does_not_depend_on_its_neighbours():
 def test_without_truncation_left_every_picture_is_the_same():
     x = next(SPECS[0].build(0).eval().sample(3, generator=rng(), truncation=0.0)).x
     torch.testing.assert_close(x[0], x[2])
+
+
+def test_who_takes_labels_and_gets_none_draws_them_after_the_latents():
+    """One who takes none draws nothing beside its latents, so its pictures are those of these latents."""
+    widths = {"generator_widths": (16, 12, 8), "discriminator_widths": (8, 12, 16)}
+    told = CGAN(CGANConfig(latent_dim=8, **widths)).eval()
+    generator = rng(3)
+    z, labels = torch.randn(6, 8, generator=generator), torch.randint(10, (6,), generator=generator)
+    assert len(set(labels.tolist())) > 2
+    (drawn,) = told.sample(6, generator=rng(3))
+    (asked,) = told.sample(6, labels=labels, generator=rng(3))
+    with torch.no_grad():
+        assert torch.equal(drawn.x, told.decode(z, labels)) and torch.equal(drawn.x, asked.x)
+    plain, generator = small().eval(), rng(3)
+    (drawn,) = plain.sample(6, generator=generator)
+    after = rng(3)
+    z = torch.randn(6, 8, generator=after)
+    with torch.no_grad():
+        assert torch.equal(drawn.x, plain.decode(z))
+    assert torch.equal(generator.get_state(), after.get_state())

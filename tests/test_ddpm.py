@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from playground.models.ddpm import DDPM, SCHEDULERS, SPECS, DDPMConfig, cosine_alphas_cumprod, make_scheduler
+from playground.models._solvers import SAMPLERS, SCHEDULERS, cosine_alphas_cumprod, make_scheduler
+from playground.models.ddpm import DDPM, SPECS, DDPMConfig
 from playground.nn import UNet, UNetConfig
 from playground.spec import Batch, SampleStep
 
@@ -140,7 +141,7 @@ def test_dpm_solver_of_first_order_is_ddim():
     torch.testing.assert_close(dpm, ddim, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scheduler", SAMPLERS)
 def test_the_same_seed_draws_the_same_pictures(scheduler):
     model = small_model()
     first, again, other = (draw(model, seed, scheduler=scheduler)[-1].x for seed in (1, 1, 2))
@@ -148,7 +149,7 @@ def test_the_same_seed_draws_the_same_pictures(scheduler):
     assert not torch.allclose(first, other, atol=1e-2)
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scheduler", SAMPLERS)
 @pytest.mark.parametrize("num_steps", [1, 2, 7, 600])
 def test_any_number_of_steps_stays_finite(scheduler, num_steps):
     steps = draw(small_model(), num=1, scheduler=scheduler, num_steps=num_steps, guidance=1.0)
@@ -199,6 +200,8 @@ def test_unknown_scheduler_and_impossible_steps_are_refused():
     for num_steps in (0, 1001):
         with pytest.raises(ValueError, match="1 to 1000"):
             make_scheduler("DDIM", num_steps)
+        with pytest.raises(ValueError, match="1 to 1000"):
+            draw(small_model(), scheduler="Euler", num_steps=num_steps)
 
 
 def test_every_parameter_gets_a_finite_gradient():

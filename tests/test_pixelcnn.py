@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from playground.models._pixelcnn_cache import draw, quantise, write_naively
+from playground.models._autoregressive import draw, quantise, write_naively
 from playground.models.pixelcnn import SPECS, PixelCNN, PixelCNNConfig, gate
 from playground.spec import Batch
 

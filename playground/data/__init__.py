@@ -23,7 +23,8 @@ _LOADERS: dict[str, Callable[[str], Images]] = {
     **toys.LOADERS,
 }
 _LOADED: dict[tuple[str, str], Images] = {}
-_LOCK = threading.Lock()
+_LOCK = threading.Lock()  # guards the dictionary below
+_LOCKS: dict[tuple[str, str], threading.Lock] = {}  # one loads, perhaps for long, and others load other sets
 
 
 def names() -> list[str]:
@@ -47,6 +48,8 @@ def load(name: str, split: str = "train") -> Images:
     if split not in ("train", "test"):
         raise ValueError(f"A data set has a 'train' and a 'test' split; got {split!r}.")
     with _LOCK:
+        lock = _LOCKS.setdefault((name, split), threading.Lock())
+    with lock:
         if (name, split) not in _LOADED:
             _LOADED[name, split] = _LOADERS[name](split)
         return _LOADED[name, split]

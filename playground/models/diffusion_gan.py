@@ -103,7 +103,11 @@ class DiffusionGAN(AdversarialModel):
         return lambda x: self.diffuse(x, randn(x.shape, batch.generator, x.device), t)
 
     def discriminator_loss(self, batch: Batch, score_real: Tensor, score_fake: Tensor) -> Tensor:
-        """Real pictures with another label count as fakes, half and half (1605.05396, algorithm 1)."""
+        """Real pictures with another label count as fakes, half and half (1605.05396, algorithm 1).
+
+        Here D has just judged the real ones, which is what T goes by.
+        """
+        self.adapt(score_real, batch.step)
         shift = 1 + randint(self.config.num_classes - 1, len(batch.x), batch.generator, batch.x.device)
         wrong = (batch.labels + shift) % self.config.num_classes
         score_wrong = self.discriminator(self._noise(batch)(batch.x), wrong)

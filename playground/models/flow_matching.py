@@ -170,6 +170,12 @@ class FlowMatching(GenerativeModel, Samples, HasLatent, Encodes, Denoises):
             lambda xt, t: self.velocity(xt, t, labels, guidance), x, start, end, num_steps, solver
         )
 
+    def _evaluations(
+        self, labels: Tensor | None, solver: str = "Euler", guidance: float = 1.5, **controls: Any
+    ) -> int:
+        """Of the network, in one step."""
+        return SOLVERS[solver][1] * (1 if labels is None or guidance in (0, 1) else 2)
+
     def sample(
         self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
     ) -> Iterator[SampleStep]:
@@ -177,10 +183,9 @@ class FlowMatching(GenerativeModel, Samples, HasLatent, Encodes, Denoises):
         eps = randn((num, *self.latent_shape), generator, next(self.parameters()).device)
         if labels is None:
             labels = randint(self.config.unet.num_classes, num, generator)
-        num_steps, solver = controls.get("num_steps", 10), controls.get("solver", "Euler")
-        nfe = 1 if controls.get("guidance", 1.5) in (0, 1) else 2
+        num_steps, each = controls.get("num_steps", 10), self._evaluations(labels, **controls)
         for step, (_, _, _, x) in enumerate(self.solve(eps, labels, **controls), 1):
-            yield SampleStep(step, num_steps, x.clamp(-1, 1), step * nfe * SOLVERS[solver][1])
+            yield SampleStep(step, num_steps, x.clamp(-1, 1), step * each)
 
     def time(self, t: Tensor) -> Tensor:
         """(B,) int64 timesteps 0 to T - 1 -> (B,) times; T - 1 is pure noise, 0 almost pure data."""
@@ -198,10 +203,11 @@ class FlowMatching(GenerativeModel, Samples, HasLatent, Encodes, Denoises):
 
         x0_hat is clipped to [-1, 1] and eps_hat is what then leads to x_t.
         """
-        for time, x, v_hat, _ in self.solve(xt, labels, **controls):
+        each = self._evaluations(labels, **controls)
+        for step, (time, x, v_hat, _) in enumerate(self.solve(xt, labels, **controls), 1):
             x0_hat = (x - time * v_hat).clamp(-1, 1)
             eps_hat = (x - (1 - time) * x0_hat) / time
-            yield DenoiseStep(round(time * self.num_timesteps) - 1, x, x0_hat, eps_hat)
+            yield DenoiseStep(round(time * self.num_timesteps) - 1, x, x0_hat, eps_hat, step * each)
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """The picture that the ODE makes of the noise z, without guidance; no labels: no label."""

@@ -52,7 +52,7 @@ class NICEConfig:
 
     Attributes:
         size: side of the picture.
-        couplings: additive couplings.
+        couplings: additive couplings, at least 2.
         hidden: layers of a coupling's network.
         width: their units.
         least_std: of a pixel, in [0, 1], as the first batch sets its scale.
@@ -65,11 +65,14 @@ class NICEConfig:
     least_std: float = 0.01
 
 
-def pattern(size: int, index: int) -> Tensor:
-    """Which pixels coupling `index` moves, (size * size,) of bool.
+def pattern(size: int, index: int, num: int) -> Tensor:
+    """Which pixels coupling `index` of `num` moves, (size * size,) of bool.
 
     In turn one colour of a chequerboard and every other row; then the same of fields of 2x2, of 4x4, ...
+    The last coupling moves what the one before it keeps, so that every pixel is moved at least once.
     """
+    if index == num - 1:
+        return ~pattern(size, index - 1, num)
     fields = torch.arange(size) >> (index // 2)
     rows, columns = fields[:, None].expand(size, size), fields.expand(size, size)
     return ((rows + columns if index % 2 == 0 else rows) % 2 == 1).flatten()
@@ -119,7 +122,7 @@ class NICE(spec.GenerativeModel, spec.Samples, spec.HasLatent, spec.Encodes, spe
         self.config = config
         self.num_dims = config.size**2
         self.latent_shape = (self.num_dims,)
-        moved = (pattern(config.size, index) for index in range(config.couplings))
+        moved = (pattern(config.size, index, config.couplings) for index in range(config.couplings))
         self.couplings = nn.ModuleList(Coupling(m, config.hidden, config.width) for m in moved)
         self.scale = nn.Parameter(torch.zeros(self.num_dims))
         self.register_buffer("initialised", torch.tensor(False))
@@ -184,11 +187,6 @@ class NICE(spec.GenerativeModel, spec.Samples, spec.HasLatent, spec.Encodes, spe
         """Four quarters of the variables by scale: a large S is a small 1 / S in the picture (sec. 3.3)."""
         return list(self.log_scale.detach().cpu().argsort().chunk(4))
 
-    def flow(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 1, H, W) in [-1, 1] -> z (B, D), standard normal, and log |det dz/dx| (B,)."""
-        steps = list(self.through(x))
-        return steps[-1].h, torch.stack([step.log_det for step in steps]).sum(dim=0)
-
     def inverse(self, z: Tensor) -> Tensor:
         """(B, D) -> x (B, 1, H, W), the exact inverse of `flow`; beyond [-1, 1] where z asks for it."""
         return self.from_logistic(normal_to_logistic(z))
@@ -220,7 +218,7 @@ class NICE(spec.GenerativeModel, spec.Samples, spec.HasLatent, spec.Encodes, spe
         *,
         labels: Tensor | None = None,
         generator: torch.Generator,
-        temperature: float = 0.8,
+        temperature: float = 1.0,
         **controls: Any,
     ) -> Iterator[SampleStep]:
         """One pass of the inverse from z ~ N(0, temperature^2 I)."""
@@ -263,7 +261,7 @@ _ABOUT = About(
     ),
 )
 _INFO = Words("Standard deviation of z; 1 is the model itself.", "z 的标准差；1 是模型本身的分布。")
-_TEMPERATURE = Control("temperature", Words("Temperature", "温度"), 0.8, 0.0, 1.5, step=0.05, info=_INFO)
+_TEMPERATURE = Control("temperature", Words("Temperature", "温度"), 1.0, 0.0, 1.5, step=0.05, info=_INFO)
 _RECIPE = Recipe(10000, 128, lr=2e-3, betas=(0.9, 0.99), warmup=100, ema=0.998, max_norm=300.0)
 
 SPECS = (

@@ -146,7 +146,6 @@ class OneStep(GenerativeModel, Samples, HasLatent):
         update((weights * errors).mean(), optimizers["denoiser"], self.max_norm)
         return {"loss": errors.mean().item() / x0[0].numel()}
 
-    @torch.no_grad()
     def _jump(self, xt: Tensor, labels: Tensor | None, num_steps: int) -> Iterator[Tensor]:
         """From t = 1 to 0 in equal steps (eq. 12)."""
         labels = None if labels is None else labels.to(xt.device)
@@ -155,6 +154,7 @@ class OneStep(GenerativeModel, Samples, HasLatent):
             xt = xt - self.average(xt, r, t, labels) / num_steps
             yield xt
 
+    @torch.no_grad()
     def sample(
         self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
     ) -> Iterator[SampleStep]:

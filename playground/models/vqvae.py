@@ -62,11 +62,11 @@ class VQVAEConfig:
     widths: tuple[int, int] = (32, 64)
     beta: float = 0.25
     decay: float = 0.99
-    min_count: float = 0.1
-    autoencoder: float = 0.4
+    min_count: float = 0.5
+    autoencoder: float = 0.35
     prior: PixelCNNConfig = field(
         default_factory=lambda: PixelCNNConfig(
-            levels=128, channels=48, num_layers=6, reach=3, head=96, height=7, width=7
+            levels=64, channels=48, num_layers=6, reach=3, head=96, height=7, width=7
         )
     )
 
@@ -216,11 +216,11 @@ def _annealed(optimizer: Optimizer, progress: float) -> Optimizer:
 _ABOUT = About(
     summary=Words(
         en="An encoder describes the picture by 49 words, one for each field of a 7 by 7 grid, from a "
-        "vocabulary of 128 that is learned along with it, and a decoder paints the picture from the words. "
+        "vocabulary of 64 that is learned along with it, and a decoder paints the picture from the words. "
         "A small network then learns which words stand beside which, for every class. "
         "A new picture is 49 words written one after the other and painted at once, where a network over "
         "pixels has to make 784 decisions.",
-        zh="编码器用 49 个“词”描述一张图，7×7 的格子每格一个，词表共 128 个，与编码器一起学得；"
+        zh="编码器用 49 个“词”描述一张图，7×7 的格子每格一个，词表共 64 个，与编码器一起学得；"
         "解码器再根据这些词把图画出来。"
         "随后由一个小网络学习每个类别里哪些词会挨在一起。"
         "生成新图时，先依次写出 49 个词，再一次画成，而逐像素的网络要做 784 次决定。",

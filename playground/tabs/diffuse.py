@@ -8,4 +8,4 @@ TITLE = "diffuse.title"
 
 def build() -> None:
     """Lay the tab out."""
-    frame.build("diffuse")
+    frame.build("diffuse", "diffuse.intro")

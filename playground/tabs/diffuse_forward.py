@@ -45,7 +45,7 @@ def build() -> None:
     latest: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **common.RAW}
     pad.input(take_digit, [pad, seed], [pick, shown], **latest)
     pick.input(look, [pad, pick, seed], shown, **latest)
-    seed.change(look, [pad, pick, seed], shown, **latest)
+    seed.input(look, [pad, pick, seed], shown, **latest)
     run.click(compare, [pad, pick, seed], shown, concurrency_limit=None, **common.RAW)
     halt.click(stop, queue=False, **common.PRIVATE)
     common.api(noise, "noise")

@@ -30,16 +30,18 @@ def component(elem_id: str, ready: str) -> gr.HTML:
     )  # fmt: skip
 
 
-def row(title: str, frames: Sequence[Tensor], film: bool = False) -> dict[str, Any]:
+def row(title: str, frames: Sequence[Tensor], film: bool = False, wide: bool = False) -> dict[str, Any]:
     """One strip of a lane.
 
     Args:
         title: HTML.
         frames: of (1, C, H, W) each.
         film: show the strip too, thinned to `NUM_THUMBS`, below the frame that the slider is at.
+        wide: show the frame larger, for it holds several pictures.
     """
     made = {
         "title": title,
+        "wide": wide,
         "strip": panel.address(torch.cat(list(frames)), len(frames)),
         "frames": len(frames),
     }

@@ -138,12 +138,17 @@ def _numbers(card: Card) -> str:
         part = "" if moment.region is None else f"<small>{both('families.error_region')}</small>"
         cells["error"] = _small(attempt.error or 0.0) + part
         evaluations = both("families.evaluations", num=moment.nfe)
-        cells["time"] = f"{number(1000 * attempt.seconds)} ms<small>{evaluations}</small>"
+        cells["time"] = f"{_duration(attempt.seconds)}<small>{evaluations}</small>"
         if attempt.reading is not None:
             cells["read"] = f"{attempt.reading[0]}<small>{attempt.reading[1]:.0%}</small>"
     cells["likelihood"] = _likelihood(card)
     lines = (f"<div><dt>{both(f'families.{key}')}</dt><dd>{cell}</dd></div>" for key, cell in cells.items())
     return f"<dl>{''.join(lines)}</dl>"
+
+
+def _duration(seconds: float) -> str:
+    """Milliseconds, or seconds where those would be many."""
+    return f"{seconds:.1f} s" if seconds >= 10 else f"{number(1000 * seconds)} ms"
 
 
 def _small(error: float) -> str:

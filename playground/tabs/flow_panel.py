@@ -42,7 +42,7 @@ def way(found: Way, spec: ModelSpec, x: Tensor) -> str:
     frames = [x, *(layer.picture for layer in found.layers), found.again]
     titles = [both("flow.picture"), *(layer_name(layer.name) for layer in found.layers), both("flow.back")]
     says = [both("flow.picture_says"), *map(_layer_says, found.layers), _back_says(found)]
-    bars = [(0, found.log_normal + found.log_unit, both("flow.base"))]
+    bars = [(0, found.log_normal, both("flow.base"))]
     bars += [(i, layer.log_det, title) for i, (layer, title) in enumerate(_named(found.layers), 1)]
     bits = scoring.bits_per_dim(found.nats, x.numel())
     return json.dumps({
@@ -61,7 +61,11 @@ def _named(layers: Sequence[Layer]) -> list[tuple[Layer, str]]:
 
 
 def _layer_says(layer: Layer) -> str:
-    numbers = {"mean": f"{layer.mean:.2f}", "std": number(layer.std), "nats": _signed(layer.log_det)}
+    numbers = {
+        "mean": f"{layer.mean:.2f}".replace("-", "−"),
+        "std": number(layer.std),
+        "nats": _signed(layer.log_det),
+    }
     return f"{layer_about(layer.name)} {both('flow.layer_says', **numbers)}"
 
 

@@ -7,10 +7,10 @@ from playground.locale import both
 from playground.tabs import common, page
 
 
-def build(prefix: str) -> None:
-    """Lay out the sections ``PREFIX_*.py`` (`tabs.sections`) of a tab."""
+def build(prefix: str, intro: str) -> None:
+    """Lay out the sections ``PREFIX_*.py`` (`tabs.sections`) of a tab under a phrase of introduction."""
     titles = page.named(module.SECTION_TITLE for module in tabs.sections(prefix))
-    common.html(f'<p class="pg-intro" data-tab-titles="{titles}">{both(f"{prefix}.intro")}</p>')
+    common.html(f'<p class="pg-intro" data-tab-titles="{titles}">{both(intro)}</p>')
     with gr.Tabs(elem_id=f"pg-{prefix}-tabs", elem_classes="pg-sections"):
         for module in tabs.sections(prefix):
             key = module.__name__.rpartition(".")[2]

@@ -1,6 +1,7 @@
 """Anomaly: what likelihoods make of pictures that are no digits, a few pictures at a time."""
 
 import html
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ KIND = "anomaly"
 MAX_MODELS = 12
 MIN_NUM, MAX_NUM, USUAL_NUM = 10, 1000, 200
 _PER_SECOND = 2.0
+_AT_ONCE = 0.5  # seconds
 
 
 def build() -> None:
@@ -95,13 +97,10 @@ def run_anomaly(names: Any, num: Any, request: gr.Request) -> Iterator[Any]:
     session, throttle = common.session(request), common.Throttle(_PER_SECOND)
     with common.RUNS.open(session, KIND, newest=True) as run:
         yield panel.board(shown)
-        shown.missing = not clothed()
+        fetching = Fetch()
         line_up([name for name, _ in asked], shown, run, session)
         yield panel.board(shown)
-        scorers = [row.scorer for row in shown.rows if row.scorer is not None]
-        while not run.stopped and (scorer := anomaly.next_up(scorers)):
-            with run.turn():
-                scorer.advance()
+        for _ in scored(shown, fetching, run):
             if throttle.due():
                 yield panel.board(shown)
         if run.superseded:
@@ -111,36 +110,70 @@ def run_anomaly(names: Any, num: Any, request: gr.Request) -> Iterator[Any]:
         yield panel.board(shown)
 
 
-def clothed() -> bool:
-    """Whether Fashion-MNIST is on this machine or can be fetched."""
-    try:
-        data.load(CLOTHES, "test")
-    except data.DataUnavailable:
-        return False
-    return True
+class Fetch(threading.Thread):
+    """Looks for the clothes beside the scoring: where they are not here, a download may take its time.
+
+    Attributes:
+        found: whether they are here; None while it is not known.
+    """
+
+    def __init__(self) -> None:
+        """Start, and wait for what is found at once."""
+        super().__init__(daemon=True)
+        self.found: bool | None = None
+        self.start()
+        self.join(_AT_ONCE)
+
+    def run(self) -> None:
+        """Load them, which keeps them for everyone."""
+        try:
+            data.load(CLOTHES, "test")
+        except data.DataUnavailable:
+            self.found = False
+        else:
+            self.found = True
 
 
 def line_up(names: list[str], shown: Board, run: Run, session: str) -> None:
-    """Load every model that has weights and lay out its pictures; the others say why they are left out."""
-    sets: dict[int, dict[str, Any]] = {}
-    sizes = {key: size for key, size in anomaly.sizes(shown.num).items() if key in kinds(shown.missing)}
+    """Load every model that has weights; the others say why they are left out."""
     for name, row in zip(names, shown.rows, strict=True):
         if run.stopped:
             return
         try:
             with run.turn():
-                model = common.obtain(name, session)
-        except (weights.WeightsError, InvalidInput) as error:
-            known = isinstance(error, InvalidInput)
-            row.note = both(error.key, **error.params) if known else html.escape(str(error))
-            continue
-        if model.levels not in sets:
-            sets[model.levels] = {
-                key: anomaly.pictures(key, size, model.levels) for key, size in sizes.items()
-            }
-        row.scorer = Scorer(row.spec, model, sets[model.levels])
+                row.scorer = Scorer(row.spec, common.obtain(name, session), {})
+        except InvalidInput as error:
+            row.note = both(error.key, **error.params)
+        except weights.WeightsError as error:
+            row.note = html.escape(str(error))
 
 
-def kinds(missing: bool) -> list[str]:
-    """The kinds of pictures that there are."""
-    return [key for key in SETS if not (missing and key == CLOTHES)]
+def scored(shown: Board, fetching: Fetch, run: Run) -> Iterator[None]:
+    """Score a few pictures of whoever has computed least, until all are done; clothes join when they come."""
+    scorers = [row.scorer for row in shown.rows if row.scorer is not None]
+    give(scorers, [key for key in SETS if key != CLOTHES], shown.num)
+    pending = True
+    while not run.stopped:
+        if pending and fetching.found is not None:
+            pending, shown.missing = False, not fetching.found
+            give(scorers, [CLOTHES] if fetching.found else [], shown.num)
+        scorer = anomaly.next_up(scorers)
+        if scorer is not None:
+            with run.turn():
+                scorer.advance()
+        elif pending:
+            fetching.join(_AT_ONCE)
+        else:
+            return
+        yield
+
+
+def give(scorers: list[Scorer], keys: list[str], num: int) -> None:
+    """Lay out further kinds of pictures, each once for all models on the same grey levels."""
+    sizes, laid = anomaly.sizes(num), {}
+    for scorer in scorers:
+        levels = scoring.levels(scorer.spec)
+        for key in keys:
+            if (key, levels) not in laid:
+                laid[key, levels] = anomaly.pictures(key, sizes[key], levels)
+            scorer.sets[key] = laid[key, levels]

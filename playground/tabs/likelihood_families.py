@@ -36,8 +36,8 @@ def build() -> None:
                 offered(""), value=names, multiselect=True, max_choices=MAX_MODELS,
                 label=common.word("common.models"),
             )  # fmt: skip
-            with gr.Row(equal_height=True):
-                seed = common.seed_number()
+            seed = common.seed_number()
+            with gr.Row():
                 go = gr.Button(common.word("families.run"), variant="primary", elem_classes=common.RUN)
                 halt = gr.Button(common.word("common.stop"), elem_classes=common.STOP)
     cards = [Card(registry.spec(n).title, registry.spec(n), i) for i, n in enumerate(names)]

@@ -221,7 +221,7 @@ def draw(name: Any, seed: Any, request: gr.Request) -> Iterator[Any]:
 
 
 def flow(
-    model: str,
+    name: str,
     picture: str = "test:0",
     other: str = "test:1",
     choices: list[str] | None = None,
@@ -232,7 +232,7 @@ def flow(
     """Send a digit through a flow: what each layer adds to its log-density, the round trip, an edited latent.
 
     Args:
-        model: of `/models`, one that is a flow.
+        name: of a model that is a flow, as `/models` lists it.
         picture: "test:0" to "test:9999" (a test digit), or a PNG, JPEG or WebP file as a data URI.
         other: the picture from which groups of z may be taken, likewise.
         choices: "keep", "zero", "other" or "noise" for each group of z, from what shapes the whole to detail.
@@ -242,24 +242,24 @@ def flow(
 
     Returns:
         {"nats": log-density of the picture's pixels in [0, 256) with one draw of dequantisation noise,
-        "bits_per_dim", "kind": "dequantised", "num": 1, "log_normal", "log_unit", "layers": [{"name",
-        "log_det", "mean", "std"}], "round_trip": the largest error in [-1, 1], "groups": of z, "png": what
-        the edited latent decodes to}. nats = log_normal + log_unit + the sum of log_det.
+        "bits_per_dim", "kind": "dequantised", "num": 1, "log_normal": of z, "layers": [{"name", "log_det",
+        "mean", "std"}], "round_trip": the largest error in [-1, 1], "groups": of z, "png": what the edited
+        latent decodes to}. nats = log_normal + the sum of log_det.
     """
-    check(model)
+    check(name)
     seed, session = validation.seed(seed), common.session(request)
     x = torch.cat([scoring.on_levels(digit_pad.read(one), 256) for one in (picture, other)])
     scale = validation.number(scale, Term("flow.scale"), 0, MAX_SCALE)
     with common.RUNS.open(session, KIND) as run, run.turn(), torch.no_grad():
-        loaded = common.obtain(model, session)
-        groups = len(loaded.latent_groups())
+        model = common.obtain(name, session)
+        groups = len(model.latent_groups())
         wanted = read_choices([KEEP] * groups if choices is None else choices, groups)
-        found = flowing.travel(loaded, x[:1], seed)
-        _, made = edited_latents(loaded, x.to(judge.device_of(loaded)), wanted, scale, seed)
-        png = address(flowing.decoded(loaded, made))
+        found = flowing.travel(model, x[:1], seed)
+        _, made = edited_latents(model, x.to(judge.device_of(model)), wanted, scale, seed)
+        png = address(flowing.decoded(model, made))
     layers = [{"name": i.name, "log_det": i.log_det, "mean": i.mean, "std": i.std} for i in found.layers]
     return {
         "nats": found.nats, "bits_per_dim": scoring.bits_per_dim(found.nats, x[0].numel()),
-        "kind": "dequantised", "num": 1, "log_normal": found.log_normal, "log_unit": found.log_unit,
+        "kind": "dequantised", "num": 1, "log_normal": found.log_normal,
         "layers": layers, "round_trip": found.error, "groups": groups, "png": png,
     }  # fmt: skip

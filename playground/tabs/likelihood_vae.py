@@ -155,12 +155,12 @@ def by_label(model: Any, x: Tensor) -> list[float]:
 
 
 def posterior(
-    model: str, picture: str = "test:0", label: str = "any", request: gr.Request | None = None
+    name: str, picture: str = "test:0", label: str = "any", request: gr.Request | None = None
 ) -> dict[str, Any]:
     """Encode a digit with a variational autoencoder: q(z|x), the bound's two terms, and how tight it is.
 
     Args:
-        model: of `/models`, one with a posterior.
+        name: of a model with a posterior, as `/models` lists it.
         picture: "test:0" to "test:9999" (a test digit), or a PNG, JPEG or WebP file as a data URI.
         label: 0 to 9 for a conditional model, or "any": the one that explains the picture best.
         request: filled in by the server.
@@ -170,16 +170,16 @@ def posterior(
         "iwae": {k: L_k} in nats for k up to 500, "bits_per_dim": of the ELBO, "kind": "bound", "num": 1,
         "classes": the ELBO for every label of a conditional model, "png": the reconstruction}.
     """
-    spec, wanted = check(model, label)
+    spec, wanted = check(name, label)
     session = common.session(request)
     with common.RUNS.open(session, KIND_TIGHT) as run:
         with run.turn():
-            loaded = common.obtain(model, session)
-            x = read(picture, loaded)
-            seen = bounds.look(loaded, x, wanted)
-        parts = list(weigh(loaded, x, seen, run))
+            model = common.obtain(name, session)
+            x = read(picture, model)
+            seen = bounds.look(model, x, wanted)
+        parts = list(weigh(model, x, seen, run))
         with run.turn():
-            classes = by_label(loaded, x) if spec.conditional else []
+            classes = by_label(model, x) if spec.conditional else []
     if run.stopped:
         raise InvalidInput("latent.was_stopped")
     return {

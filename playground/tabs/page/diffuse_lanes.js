@@ -13,7 +13,7 @@ const jump = (film, num) => film.addEventListener('click', (event) => {
   go(at(event, film.getBoundingClientRect(), num));
 });
 const screenOf = (row) => {
-  const figure = make('figure'), frame = figure.appendChild(make('div', 'frame')), picture = new Image();
+  const figure = make('figure', row.wide ? 'wide' : ''), frame = figure.appendChild(make('div', 'frame')), picture = new Image();
   picture.onload = () => { frame.style.aspectRatio = `${picture.naturalWidth / row.frames} / ${picture.naturalHeight}`; };
   picture.src = row.strip;
   frame.style.backgroundImage = `url(${row.strip})`;
