@@ -75,6 +75,18 @@ class Encodes:
         raise TypeError(f"{type(self).__name__} does not encode.")
 
 
+class HasCodes:
+    """Turns a picture into a grid of words of a vocabulary it has learnt, and back."""
+
+    def codes(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) pictures in [-1, 1] -> (B, h, w) int64, the place of each word in the vocabulary."""
+        raise TypeError(f"{type(self).__name__} has no codes.")
+
+    def paint(self, codes: Tensor) -> Tensor:
+        """(B, h, w) int64 -> (B, C, H, W) pictures in [-1, 1]."""
+        raise TypeError(f"{type(self).__name__} has no codes.")
+
+
 class HasLikelihood:
     """Assigns a log-likelihood to pictures."""
 
@@ -121,6 +133,21 @@ class HasScore(Denoises):
     def predict(self, xt: Tensor, t: int, labels: Tensor | None = None, guidance: float = 1.0) -> DenoiseStep:
         """x0_hat and eps_hat at x_t (B, C, H, W); labels (B,) int64, None for no label; differentiable."""
         raise TypeError(f"{type(self).__name__} has no score.")
+
+
+class Jumps(Denoises):
+    """Draws the clean picture behind a noisy one in one large jump, each time another that may be there.
+
+    Data and noise mix as in `HasScore`; level 0 is the picture itself, so alphas_cumprod[0] = 1.
+    """
+
+    alphas_cumprod: Tensor  # (num_timesteps,)
+
+    def draw_x0(
+        self, xt: Tensor, t: int, labels: Tensor | None = None, *, generator: torch.Generator
+    ) -> Tensor:
+        """x_0 given x_t (B, C, H, W), t in 1 to num_timesteps - 1; labels (B,) int64, None for no label."""
+        raise TypeError(f"{type(self).__name__} does not jump.")
 
 
 class PredictsPixels:
@@ -232,9 +259,11 @@ CAPABILITIES = (
     HasLatent,
     HasStyles,
     Encodes,
+    HasCodes,
     HasLikelihood,
     Denoises,
     HasScore,
+    Jumps,
     PredictsPixels,
     HasPosterior,
     Flows,

@@ -1,9 +1,9 @@
 """One picture given to every family: each does with it what it can, by its capabilities.
 
-A model that encodes gives a code and takes it back; a flow and the path of an equation invert themselves; one
-that writes pixel by pixel completes; one with a score drowns the picture in noise and restores it; a
-generator without an encoder is inverted by a search (`playground.inversion`). What a family cannot do follows
-from what it is, so `approach` asks for capabilities only.
+A model that encodes gives a code, or words, and takes them back; a flow and the path of an equation invert
+themselves; one that writes pixel by pixel completes; one with a score or with jumps drowns the picture in
+noise and restores it; a generator without an encoder is inverted by a search (`playground.inversion`). What a
+family cannot do follows from what it is, so `approach` asks for capabilities only.
 """
 
 import math
@@ -19,8 +19,10 @@ from playground import inversion, judge, scoring
 from playground.nn import randn
 from playground.spec import ModelSpec
 
-APPROACHES = ("encode", "exact", "trajectory", "complete", "restore", "search", "redraw", "none")
-NUM_COMPLETIONS = 4
+APPROACHES = (
+    "encode", "tokens", "exact", "trajectory", "complete", "restore", "jump", "search", "redraw", "none",
+)  # fmt: skip
+NUM_VARIANTS = 4  # completions, and what jumps lead to
 NUM_DRAWS = 8  # of what is random in a bound or in dequantisation, for one picture
 NOISED = 0.5  # how far into a diffusion's timesteps the picture is noised
 NUM_RESTORING = 25  # steps back from there
@@ -30,8 +32,9 @@ _SECONDS = 0.15  # a search's updates that are done in one go
 def approach(spec: ModelSpec) -> str:
     """What a model does with a picture that it is given: one of `APPROACHES`."""
     can = set(spec.capabilities)
-    if "HasScore" in can:
-        return "restore"
+    for capability, how in (("HasScore", "restore"), ("Jumps", "jump"), ("HasCodes", "tokens")):
+        if capability in can:
+            return how
     if {"Encodes", "HasLatent"} <= can:
         if "Denoises" in can:
             return "trajectory"
@@ -49,7 +52,7 @@ class Moment(NamedTuple):
     Attributes:
         share: of the work, 0 to 1.
         x: (B, C, H, W), what the model makes of the picture so far, the one to be looked at first.
-        nfe: evaluations of the network so far.
+        nfe: evaluations of the network so far; 0 where nobody counts them.
         between: (B, C, H, W), what lies on the way (the noised picture, what is left of an erased one), or
             None.
         region: (1, 1, H, W), 1 where x can differ from the picture; None for everywhere.
@@ -66,19 +69,49 @@ Work = Iterator[Moment]
 
 
 @torch.no_grad()
-def _encoded(model: Any, x: Tensor, labels: Tensor | None) -> Work:
+def _encoded(model: Any, x: Tensor, labels: Tensor | None, nfe: int) -> Work:
     """To the code and back, in one go."""
     z = model.encode(x, labels)
     between = (z / 3).view(x.shape) if z.numel() == x.numel() else None  # 3: a normal number's reach
-    yield Moment(1.0, model.decode(z, labels), 2, between)
+    yield Moment(1.0, model.decode(z, labels), nfe, between)
+
+
+@torch.no_grad()
+def _worded(model: Any, x: Tensor) -> Work:
+    """To words of the vocabulary and back, in one go; in between they are shown as grey levels."""
+    codes = model.codes(x)
+    between = 2 * codes[:, None] / codes.max().clamp(min=1) - 1
+    yield Moment(1.0, model.paint(codes), 2, between)
+
+
+@torch.no_grad()
+def _jumped(model: Any, x: Tensor, labels: Tensor | None, seed: int) -> Work:
+    """Noised half way, then back by jumps, `NUM_VARIANTS` times: x_0 is drawn, then q(x_{t-1} | x_t, x_0)."""
+    generator, a, first = torch.Generator().manual_seed(seed), model.alphas_cumprod, _jump_start(model)
+    eps = randn(x.shape, generator, x.device)
+    noised = model.add_noise(x, eps, torch.full((1,), first, device=x.device))
+    xt = noised.expand(NUM_VARIANTS, -1, -1, -1)
+    many = None if labels is None else labels.expand(NUM_VARIANTS)
+    for t in range(first, 0, -1):
+        x0 = model.draw_x0(xt, t, many, generator=generator)
+        yield Moment((first - t + 1) / first, x0, first - t + 1, noised)
+        alpha = a[t] / a[t - 1]  # the posterior's mean and variance (2006.11239, eq. 7)
+        mean = (a[t - 1].sqrt() * (1 - alpha) * x0 + alpha.sqrt() * (1 - a[t - 1]) * xt) / (1 - a[t])
+        spread = ((1 - a[t - 1]) / (1 - a[t]) * (1 - alpha)).sqrt()
+        xt = mean + spread * randn(xt.shape, generator, x.device)
+
+
+def _jump_start(model: Any) -> int:
+    """The level of noise from which jumps lead back: half of all, at least the first."""
+    return max(1, (model.num_timesteps - 1) // 2)
 
 
 @torch.no_grad()
 def _completed(model: Any, spec: ModelSpec, x: Tensor, labels: Tensor | None, seed: int) -> Work:
-    """The lower half written anew, `NUM_COMPLETIONS` times."""
+    """The lower half written anew, `NUM_VARIANTS` times."""
     mask = torch.ones_like(x[:, :1])
     mask[:, :, x.shape[2] // 2 :] = 0
-    generator, num = torch.Generator().manual_seed(seed), NUM_COMPLETIONS
+    generator, num = torch.Generator().manual_seed(seed), NUM_VARIANTS
     many = None if labels is None else labels.expand(num)
     kept, seen = torch.where(mask > 0, x, -1.0), scoring.on_levels(x, scoring.levels(spec))
     steps = model.complete(
@@ -139,7 +172,11 @@ def work(model: Any, spec: ModelSpec, x: Tensor, label: int | None = None, seed:
     labels = torch.full((1,), label, device=x.device) if spec.conditional and label is not None else None
     how = approach(spec)
     if how in ("encode", "exact", "trajectory"):
-        yield from _encoded(model, x, labels)
+        yield from _encoded(model, x, labels, 0 if how == "trajectory" else 2)
+    elif how == "tokens":
+        yield from _worded(model, x)
+    elif how == "jump":
+        yield from _jumped(model, x, labels, seed)
     elif how == "complete":
         yield from _completed(model, spec, x, labels, seed)
     elif how == "restore":
@@ -241,11 +278,14 @@ def next_up(attempts: list[Attempt]) -> Attempt | None:
 
 def facts(model: Any, spec: ModelSpec) -> dict[str, int]:
     """Numbers that a sentence about a model's approach may name."""
-    found = {"pixels": 28 * 28, "completions": NUM_COMPLETIONS, "starts": inversion.NUM_STARTS}
+    found = {"pixels": 28 * 28, "variants": NUM_VARIANTS, "starts": inversion.NUM_STARTS}
     found |= {"updates": inversion.NUM_STEPS, "back": NUM_RESTORING}
     if "HasLatent" in spec.capabilities:
         found["dims"] = math.prod(model.latent_shape)
     if "HasScore" in spec.capabilities:
         last = max(1, round(NOISED * model.num_timesteps)) - 1
         found["noise"] = round(100 * (1 - float(model.alphas_cumprod[last])))
+    if "Jumps" in spec.capabilities:
+        found["jumps"] = _jump_start(model)
+        found["noise"] = round(100 * (1 - float(model.alphas_cumprod[found["jumps"]])))
     return found

@@ -85,7 +85,6 @@ def _go_on_from_weights(training: Training) -> replay.Recorder:
     weights.load_state(name, training.model)
     made = weights.read_card(name)
     training.go_on_at(made["num_steps"], 60 * made["training_minutes"], made["minutes"], made["sha256"])
-    training.teacher = made.get("started_from", "")
     past = replay.read(name)
     return replay.Recorder({"points": past["losses"], "frames": past["frames"], "every": past["every"]})
 

@@ -97,6 +97,22 @@ def load(name: str) -> GenerativeModel:
         return model
 
 
+def teach(spec_: ModelSpec, student: GenerativeModel) -> str:
+    """Let a fresh model learn from the shipped one that its spec starts from.
+
+    Returns:
+        The sha256 of the teacher's weights; nothing if the spec names none or it is not shipped, and the
+        student stays as it was built.
+
+    Raises:
+        weights.WeightsError: if the teacher's weights are damaged.
+    """
+    if not spec_.starts_from or not shipped(spec_.starts_from):
+        return ""
+    student.learn_from(load(spec_.starts_from))
+    return str(card(spec_.starts_from)["sha256"])
+
+
 def unload() -> None:
     """Forget every loaded model; those still in use live on until their users are done."""
     with _LOCK:

@@ -21,11 +21,13 @@ from playground.capabilities import (
     Encodes,
     Flows,
     FlowStep,
+    HasCodes,
     HasLatent,
     HasLikelihood,
     HasPosterior,
     HasScore,
     HasStyles,
+    Jumps,
     PredictsPixels,
     Samples,
     SampleStep,
@@ -35,9 +37,9 @@ from playground.seeding import seeded
 
 __all__ = [
     "CAPABILITIES", "About", "Batch", "Classifies", "Completes", "Control", "DenoiseStep", "Denoises",
-    "Encodes", "FlowStep", "Flows", "GenerativeModel", "HasLatent", "HasLikelihood", "HasPosterior",
-    "HasScore", "HasStyles", "ModelSpec", "PredictsPixels", "Recipe", "SampleStep", "Samples", "Switch",
-    "Translates", "Words",
+    "Encodes", "FlowStep", "Flows", "GenerativeModel", "HasCodes", "HasLatent", "HasLikelihood",
+    "HasPosterior", "HasScore", "HasStyles", "Jumps", "ModelSpec", "PredictsPixels", "Recipe", "SampleStep",
+    "Samples", "Switch", "Translates", "Words",
 ]  # fmt: skip
 
 
@@ -153,6 +155,15 @@ class GenerativeModel(nn.Module):
         """Turn switches of the spec, by key, to values already checked; the rest stay as they are."""
         if values:
             raise TypeError(f"{type(self).__name__} has no switches.")
+
+    def learn_from(self, teacher: "GenerativeModel") -> None:
+        """Before a training that starts from a shipped model: take over what fits by name and shape.
+
+        The teacher is shared and read-only; a model that needs it while it trains keeps a copy.
+        """
+        own, known = self.state_dict(), teacher.state_dict()
+        fitting = {key: v for key, v in known.items() if key in own and v.shape == own[key].shape}
+        self.load_state_dict(own | fitting)
 
     def recalibrate(self, batches: Iterator[Batch]) -> None:
         """Recompute what averaged weights invalidate (batch norm's statistics); by default nothing."""

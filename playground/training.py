@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from playground import data, weights
+from playground import data, registry
 from playground.data import Images
 from playground.schedules import SWITCHES, PreviewClock, average_model, lr_factor, switches_of
 from playground.seeding import seeded
@@ -89,7 +89,7 @@ class Training:
         self.step, self.elapsed = 0, 0.0
         self.changes: list[tuple[int, dict[str, Any]]] = []  # of switches: (step, {key: value})
         self.model = spec.build(seed)
-        self.teacher = weights.start_from(spec.starts_from, self.model)  # sha256 of its weights, if any
+        self.teacher = registry.teach(spec, self.model)  # sha256 of its weights, if there is one
         self._turn(switches or {})
         self.model.to(self.device).train()
         self.optimizers = self.model.make_optimizers(self.recipe)

@@ -90,7 +90,7 @@ def toy_walk(points: Tensor, x: Tensor, name: str, num_steps: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Straightness:
-    """How far paths are from straight, means over them.
+    """How far paths are from straight; ratios of means over the paths, as some may end where they start.
 
     Attributes:
         bend: S / |x_1 - x_0|^2, 0 for straight lines walked at constant speed.
@@ -107,10 +107,9 @@ def straightness(times: Sequence[float] | Tensor, xs: Tensor) -> Straightness:
     x = xs.double().flatten(2)  # (K, B, D)
     share = t.diff() / (t[-1] - t[0])  # of the time
     moved, whole = x.diff(dim=0), x[-1] - x[0]
-    ways = whole.square().sum(1)
     waste = (moved / share[:, None, None] - whole).square().sum(2)
-    bend = (share[:, None] * waste).sum(0) / ways
-    return Straightness(bend.mean().item(), (moved.norm(dim=2).sum(0) / ways.sqrt()).mean().item())
+    bend = (share[:, None] * waste).sum(0).mean() / whole.square().sum(1).mean()
+    return Straightness(bend.item(), (moved.norm(dim=2).sum(0).mean() / whole.norm(dim=1).mean()).item())
 
 
 def mixture(model: Denoises, timesteps: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -206,7 +205,7 @@ def errors(
         timesteps: of the model.
 
     Yields:
-        t, and the mean squared errors of eps_hat and of x0_hat clipped to [-1, 1].
+        t, and the root mean squared errors of eps_hat and of x0_hat clipped to [-1, 1].
     """
     where = judge.device_of(cast(nn.Module, model))
     x0, eps = x0.to(where), eps.to(where)
@@ -214,4 +213,4 @@ def errors(
         with torch.no_grad():
             found = model.predict(model.add_noise(x0, eps, torch.full((len(x0),), t, device=where)), t)
         wrong_eps, wrong_x0 = found.eps_hat - eps, found.x0_hat.clamp(-1, 1) - x0
-        yield t, wrong_eps.square().mean().item(), wrong_x0.square().mean().item()
+        yield t, wrong_eps.square().mean().sqrt().item(), wrong_x0.square().mean().sqrt().item()

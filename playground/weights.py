@@ -111,29 +111,7 @@ def load_state(name: str, model: nn.Module) -> None:
     Raises:
         WeightsError: if a file is missing, damaged, or does not fit the model.
     """
-    _fill(name, model, _read_state(name, read_card(name)))
-
-
-def start_from(name: str, model: nn.Module) -> str:
-    """Give `model` what the shipped weights of `name` hold under the same name and in the same shape.
-
-    Returns:
-        Their sha256, or nothing if there are no such weights: the model then stays as it was built.
-
-    Raises:
-        WeightsError: if they are damaged.
-    """
-    if not name or not shipped(name):
-        return ""
     card = read_card(name)
-    known, own = _read_state(name, card), model.state_dict()
-    fitting = {key: value for key, value in known.items() if key in own and value.shape == own[key].shape}
-    with torch.no_grad():
-        model.load_state_dict(own | fitting)
-    return str(card["sha256"])
-
-
-def _read_state(name: str, card: dict[str, Any]) -> dict[str, Tensor]:
     path = folder(name) / _WEIGHTS
     try:
         content = path.read_bytes()
@@ -144,11 +122,12 @@ def _read_state(name: str, card: dict[str, Any]) -> dict[str, Tensor]:
             f"The weights of {name} are damaged (wrong sha256); restore {path} or train it again."
         )
     try:
-        return load_safetensors(content)
+        state = load_safetensors(content)
     except SafetensorError as error:
         raise WeightsError(
             f"The weights of {name} are no safetensors file ({error}); restore {path}."
         ) from error
+    _fill(name, model, state)
 
 
 def _fill(name: str, model: nn.Module, state: dict[str, Tensor]) -> None:

@@ -174,3 +174,28 @@ def test_log_weights_average_to_the_bound(name):
     bound = model.log_prob(x.expand(200, -1, -1, -1), many, generator=rng(1))
     error = math.hypot(weights.std().item() / 20, bound.std().item() / 200**0.5)
     assert abs(weights.mean().item() - bound.mean().item()) < 5 * error + 1e-2
+
+
+@having("Jumps")
+def test_jumps_draw_many_pictures_behind_one(name):
+    model, num = fresh(name), 4
+    a = model.alphas_cumprod
+    assert len(a) == model.num_timesteps and a[0] == 1 and (a.diff() < 0).all()
+    x0, _ = pictures(name, 1)
+    eps = torch.randn(x0.shape, generator=rng())
+    for t in range(1, model.num_timesteps):
+        xt = model.add_noise(x0, eps, torch.tensor([t]))
+        torch.testing.assert_close(xt, a[t].sqrt() * x0 + (1 - a[t]).sqrt() * eps)
+        drawn, same = (model.draw_x0(xt.expand(num, -1, -1, -1), t, generator=rng(1)) for _ in range(2))
+        assert drawn.shape == (num, *x0.shape[1:]) and drawn.min() >= -1 and drawn.max() <= 1
+        assert torch.equal(drawn, same) and not torch.equal(drawn[0], drawn[1])
+
+
+@having("HasCodes")
+def test_words_are_painted_as_pictures(name):
+    model, (x, _) = fresh(name), pictures(name, 3)
+    codes = model.codes(x)
+    assert codes.dtype == torch.int64 and codes.dim() == 3 and codes.min() >= 0
+    assert codes[0].numel() < x[0].numel() and torch.equal(codes[:1], model.codes(x[:1]))
+    painted = model.paint(codes)
+    assert painted.shape == x.shape and painted.min() >= -1 and painted.max() <= 1

@@ -6,15 +6,16 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from playground import data
-from playground.models.ddgan import DDGAN, SPECS, DDGANConfig, few_alphas_cumprod
+from playground import data, registry
+from playground.models._solvers import cosine_alphas_cumprod
+from playground.models.ddgan import DDGAN, SPECS, DDGANConfig
 from playground.nn import UNetConfig
 from playground.spec import Batch
 
 SPEC = SPECS[0]
 SMALL = DDGANConfig(
     unet=UNetConfig(widths=(8, 8, 16), blocks=(0, 1, 1), embedding=16, extra=8),
-    discriminator_widths=(8, 8, 16), latent_dim=6,
+    discriminator_widths=(8, 8, 16), latent_dim=6, head_start=0,
 )  # fmt: skip
 
 
@@ -42,13 +43,37 @@ def noise(num=3, seed=0, size=28):
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 4, 8])
-def test_every_number_of_steps_ends_in_noise_at_the_same_level(num_steps):
-    a = few_alphas_cumprod(num_steps).double()
+def test_every_number_of_steps_sees_the_same_process_at_its_own_levels(num_steps):
+    model = small(num_steps=num_steps)
+    a, fine = model.alphas_cumprod, cosine_alphas_cumprod(1000)
     assert len(a) == num_steps + 1 and a[0] == 1 and (a.diff() < 0).all()
-    torch.testing.assert_close(a[-1], few_alphas_cumprod(4)[-1].double())
-    assert a[-1] < 1e-4
-    fine = few_alphas_cumprod(8)[:: 8 // num_steps]
-    torch.testing.assert_close(a.float(), fine, msg="fewer steps are the same process, seen less often")
+    assert a[-1] == fine[-1] < 1e-4
+    assert torch.equal(a[1:], fine[1000 // num_steps - 1 :: 1000 // num_steps])
+
+
+def test_each_level_is_told_as_the_teacher_was_told_it():
+    """The denoiser whose weights a training starts from knows timestep t as t / 1000."""
+    model, seen = small().eval(), []
+    model.denoiser.register_forward_hook(lambda _, inputs, __: seen.append(inputs[1]))
+    model.jump(noise(4), torch.arange(1, 5), torch.zeros(4, 6))
+    torch.testing.assert_close(seen[0], torch.tensor([249, 499, 749, 999]) / 1000)
+    assert torch.equal(cosine_alphas_cumprod(1000)[[249, 499, 749, 999]], model.alphas_cumprod[1:])
+
+
+def test_where_z_says_nothing_a_jump_is_what_the_teacher_predicts():
+    """v of the teacher gives its x0_hat (2202.00512, appendix D), clipped."""
+    teacher = next(s for s in map(registry.spec, registry.names("HasScore")) if s.name == SPEC.starts_from)
+    model, other = SPEC.build(), teacher.build()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=rng()))
+        model.load_state_dict(other.state_dict(), strict=False)
+        model.denoiser.extra.weight.zero_()
+        xt, labels, z = noise(2), torch.tensor([3, 8]), torch.randn(2, 64, generator=rng(1))
+        for t, fine in ((1, 249), (3, 749)):
+            expected = other.predict(xt, fine, labels).x0_hat.clamp(-1, 1)
+            found = model.jump(xt, torch.full((2,), t), z, labels)
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("t", [1, 2, 3, 4])
@@ -65,7 +90,7 @@ def test_the_posterior_is_diffusers(t):
     theirs = scheduler.step(x0, t - 1, xt, generator=rng(5)).prev_sample
     eps = torch.randn(xt.shape, generator=rng(5)) if t > 1 else torch.zeros_like(xt)
     ours = model.posterior(x0, xt, torch.full((3,), t), eps)
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=2e-4)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)  # it keeps its betas in float32
 
 
 def test_the_posterior_of_the_truth_restores_the_forward_process():
@@ -100,6 +125,9 @@ def test_another_z_is_another_picture_from_the_same_noise_and_the_same_z_is_the_
         one, same, other = (model.jump(xt, t, z, labels) for z in (z, z, -z))
         unlabelled = model.jump(xt, t, z)
     assert torch.equal(one, same) and not torch.allclose(one, other, atol=1e-3)
+    drawn = model.draw_x0(xt[:1].expand(6, -1, -1, -1), 3, generator=rng(2))
+    assert drawn.std(0).max() > 1e-3
+    assert torch.equal(drawn, model.draw_x0(xt[:1].expand(6, -1, -1, -1), 3, generator=rng(2)))
     assert not torch.allclose(one, unlabelled, atol=1e-4) and one.abs().max() <= 1
 
 
@@ -157,8 +185,10 @@ def test_the_penalty_comes_every_few_updates_and_only_when_it_weighs_something()
     assert "penalty" not in model.train_step(batch(9), optimizers)
 
 
-@pytest.mark.parametrize("player", ["generator", "discriminator"])
-def test_who_is_frozen_stays_as_it_is(player):
+@pytest.mark.parametrize(
+    ("player", "networks"), [("generator", {"denoiser", "mapping"}), ("discriminator", {"discriminator"})]
+)
+def test_who_is_frozen_stays_as_it_is(player, networks):
     model = small().train()
     model.tune({"players": player})
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -166,7 +196,15 @@ def test_who_is_frozen_stays_as_it_is(player):
     moved = {
         key.split(".")[0] for key, value in model.state_dict().items() if not torch.equal(before[key], value)
     }
-    assert moved == {player}
+    assert moved == networks
+
+
+def test_the_discriminator_has_a_head_start():
+    model = small(head_start=2).train()
+    optimizers = model.make_optimizers(SPEC.recipe)
+    assert ["loss_g" in model.train_step(batch(step), optimizers) for step in range(4)] == [
+        False, False, True, True
+    ]  # fmt: skip
 
 
 def test_the_schedule_is_no_weight():

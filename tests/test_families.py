@@ -9,7 +9,7 @@ from tiny import SPEC
 
 from playground import data, families, inversion, registry, scoring
 from playground.families import Attempt
-from playground.spec import DenoiseStep, GenerativeModel, HasLatent, HasScore
+from playground.spec import DenoiseStep, GenerativeModel, HasCodes, HasLatent, HasScore, Jumps
 
 NAMES = registry.names("Samples")
 
@@ -42,6 +42,7 @@ def test_the_approach_follows_from_the_capabilities(name):
         "encode": {"Encodes", "HasLatent"}, "exact": {"Encodes", "HasLatent", "HasLikelihood"},
         "trajectory": {"Encodes", "HasLatent", "Denoises"}, "complete": {"Completes"},
         "restore": {"HasScore"}, "search": {"HasLatent"}, "redraw": {"Denoises"}, "none": set(),
+        "tokens": {"HasCodes"}, "jump": {"Jumps"},
     }  # fmt: skip
     assert needed[how] <= can
     if how == "search":
@@ -77,7 +78,7 @@ def test_a_completion_keeps_the_upper_half():
     x = digit()
     moment = last(name, x)
     kept = scoring.on_levels(x, 2)[:, :, :14]
-    assert len(moment.x) == families.NUM_COMPLETIONS
+    assert len(moment.x) == families.NUM_VARIANTS
     assert all(torch.equal(one[None, :, :14].cpu(), kept) for one in moment.x)
     assert not torch.equal(moment.x[0], moment.x[1])
     assert moment.region[0, 0, :14].sum() == 0 and (moment.region[0, 0, 14:] == 1).all()
@@ -113,13 +114,63 @@ def test_restoring_leads_back_to_the_picture():
     assert families.pixel_error(x, moment.between) > 0.1  # it was noised on the way
 
 
-@pytest.mark.parametrize("how", ["restore", "trajectory", "redraw"])
+@pytest.mark.parametrize("how", ["restore", "trajectory", "jump", "redraw"])
 def test_models_of_noise_end_with_a_picture(how):
     found = [name for name in NAMES if families.approach(registry.spec(name)) == how]
     if not found:
         pytest.skip(f"no model does '{how}'")
     moment = last(found[0])
-    assert moment.x.shape == (1, 1, 28, 28) and torch.isfinite(moment.x).all() and moment.nfe > 0
+    num = families.NUM_VARIANTS if how == "jump" else 1
+    assert moment.x.shape == (num, 1, 28, 28) and torch.isfinite(moment.x).all()
+    assert moment.between is not None and moment.between.shape == (1, 1, 28, 28)
+
+
+class Sure(GenerativeModel, Jumps):
+    """Jumps that know the one picture there is, and notice the noise that they are given."""
+
+    num_timesteps = 5
+
+    def __init__(self, x):
+        super().__init__()
+        self.anchor, self.x, self.heard = torch.nn.Parameter(torch.zeros(1)), x, []
+        self.alphas_cumprod = torch.tensor([1.0, 0.7, 0.4, 0.1, 0.01])
+
+    add_noise = Knows.add_noise
+
+    def draw_x0(self, xt, t, labels=None, *, generator):
+        a = self.alphas_cumprod[t]
+        self.heard.append((t, float(((xt - a.sqrt() * self.x) / (1 - a).sqrt()).std())))
+        return self.x.expand(len(xt), -1, -1, -1)
+
+
+def test_jumps_lead_from_half_way_over_the_posterior(untrained):
+    x = digit()
+    model = Sure(x)
+    *_, moment = families.work(model, replace(SPEC, model=Sure), x)
+    assert [t for t, _ in model.heard] == [2, 1] and families.approach(replace(SPEC, model=Sure)) == "jump"
+    assert all(std == pytest.approx(1.0, abs=0.06) for _, std in model.heard)  # as noisy as its level says
+    torch.testing.assert_close(moment.x, x.expand(families.NUM_VARIANTS, -1, -1, -1))
+
+
+class Wordy(GenerativeModel, HasCodes):
+    """Every patch of 4 x 4 pixels becomes one of two words: dark or bright."""
+
+    def __init__(self, config=None):
+        super().__init__()
+        self.anchor = torch.nn.Parameter(torch.zeros(1))
+
+    def codes(self, x):
+        return (torch.nn.functional.avg_pool2d(x, 4)[:, 0] > 0).long()
+
+    def paint(self, codes):
+        return (2.0 * codes[:, None] - 1).repeat_interleave(4, 2).repeat_interleave(4, 3)
+
+
+def test_words_are_painted_and_shown_as_greys():
+    x = digit()
+    *_, moment = families.work(Wordy(), replace(SPEC, model=Wordy), x)
+    torch.testing.assert_close(moment.x, Wordy().paint(Wordy().codes(x)))
+    assert moment.between.shape == (1, 1, 7, 7) and set(moment.between.unique().tolist()) == {-1.0, 1.0}
 
 
 def test_a_picture_only_has_a_likelihood_where_the_model_has_one():

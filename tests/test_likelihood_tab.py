@@ -158,10 +158,10 @@ def test_the_axis_reaches_from_rare_clothes_to_the_likeliest():
         values = {DIGITS: torch.arange(-100.0, 0.0), CLOTHES: torch.arange(-1000.0, -500.0, 5)}
         black = 50.0
 
-    scale = anomaly_panel.axis([Given()])
+    scale = anomaly_panel.axis(Given())
     assert -1050 < scale.low < -950 and 50 < scale.high < 100
     assert scale.second(-784 * np.log(2)) == pytest.approx(1)
-    assert anomaly_panel.axis([]).low < anomaly_panel.axis([]).high
+    assert anomaly_panel.axis(None).low < anomaly_panel.axis(None).high
 
 
 @pytest.mark.parametrize("value, key", [(0.99, "told"), (0.8, "partly"), (0.5, "coin"), (0.1, "likelier")])
@@ -189,7 +189,7 @@ def test_every_card_ends_with_its_lesson(untrained):
 
 @pytest.mark.parametrize("how", families.APPROACHES)
 def test_every_approach_has_its_words_in_both_languages(how):
-    facts = {"pixels": 1, "completions": 1, "starts": 1, "updates": 1, "back": 1, "dims": 1, "noise": 1}
+    facts = dict.fromkeys(("pixels", "variants", "starts", "updates", "back", "dims", "noise", "jumps"), 1)
     for part in ("how", "why", "short", "unlikely"):
         english, chinese = locale.words(f"families.{part}_{how}", **facts)
         assert english and chinese and "{" not in english + chinese

@@ -153,6 +153,19 @@ def test_the_endpoints_answer_with_numbers(shaken):
     json.dumps([found, seen])
 
 
+def test_speeds_are_those_of_the_cards_of_models_that_write_piece_by_piece(untrained, monkeypatch):
+    numbers = {"nfe": {"value": 784}, "ms_per_image_1": {"value": 621.6}, "fid": {"times_floor": 8.48}}
+    card = {"metrics": numbers}
+    cards = {BINARY: card, OTHER: {"metrics": {"nfe": {"value": 1}}}}
+    monkeypatch.setattr(registry, "card", lambda name: cards.get(name, {}))
+    assert pixels_panel.sequential() == [BINARY]
+    shown = pixels_panel.speeds()
+    assert [cell in shown for cell in ("<td>784</td>", "<td>622</td>", "<td>8.5</td>", "<td>–</td>")] == [
+        True
+    ] * 4
+    assert registry.spec(OTHER).title not in shown
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -125,8 +125,8 @@ def test_errors_are_those_of_the_predictions():
     x0, eps = torch.full((3, 1, 4, 4), 0.25), torch.randn(3, 1, 4, 4, generator=rng())
     for t, of_eps, of_x0 in velocity.errors(Arc(), x0, eps, [100, 800]):
         a = float(cosine_alphas_cumprod(1000)[t])
-        assert of_x0 == pytest.approx(0.0625, rel=1e-4)
-        assert of_eps == pytest.approx(0.0625 * a / (1 - a), rel=1e-3)
+        assert of_x0 == pytest.approx(0.25, rel=1e-4)
+        assert of_eps == pytest.approx(0.25 * math.sqrt(a / (1 - a)), rel=1e-3)
 
 
 @pytest.mark.parametrize("name", registry.names("Denoises"))

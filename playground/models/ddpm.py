@@ -31,6 +31,7 @@ from playground.models._solvers import (
     SOLVERS,
     clipped,
     cosine_alphas_cumprod,
+    level,
     make_scheduler,
     probability_flow,
     repaint,
@@ -149,21 +150,24 @@ class DDPM(GenerativeModel, Samples, HasLatent, HasScore, HasLikelihood, Complet
 
     @torch.no_grad()
     def _reverse(
-        self, xt: Tensor, labels: Tensor | None, generator: torch.Generator | None,
+        self, xt: Tensor, labels: Tensor | None, generator: torch.Generator | None, watched: bool = False,
         scheduler: str = "DDIM", num_steps: int = 50, guidance: float = 1.5, eta: float = 0.0,
-    ) -> Iterator[tuple[DenoiseStep, Tensor]]:  # fmt: skip
-        """From x_T to x_0: each step's predictions, x0_hat clipped as schedulers do, and where it goes."""
+    ) -> Iterator[tuple[DenoiseStep | None, Tensor, int]]:  # fmt: skip
+        """From x_T to x_0: each step's predictions, where it leads to, and the network evaluations so far.
+
+        Predictions have x0_hat clipped, as the schedulers do; only when `watched` are they always there.
+        """
         labels = None if labels is None else labels.to(xt.device)
         each, nfe = 1 if labels is None or guidance in (0, 1) else 2, 0
         if scheduler in SOLVERS:
 
             def predict(xt: Tensor, t: int) -> DenoiseStep:
-                return clipped(self.predict(xt, t, labels, guidance), float(self.alphas_cumprod[t]))
+                return clipped(self.predict(xt, t, labels, guidance), level(self, t))
 
             times = trailing(num_steps, self.num_timesteps)
             for found, ahead, num in probability_flow(predict, xt, times, self.alphas_cumprod, scheduler):
                 nfe += num * each
-                yield found._replace(nfe=nfe), ahead
+                yield found, ahead, nfe
             return
         solver = make_scheduler(scheduler, num_steps, self.num_timesteps)
         options: dict[str, Any] = {} if scheduler == "DPM-Solver++" else {"generator": generator}
@@ -174,9 +178,9 @@ class DDPM(GenerativeModel, Samples, HasLatent, HasScore, HasLikelihood, Complet
             if scheduler == "DDIM":  # it would go to t - T // num_steps, not always s
                 solver.num_inference_steps = Fraction(self.num_timesteps, t - s)
             v_hat = self.velocity(xt, t, labels, guidance)
-            found = clipped(self._predictions(xt, t, v_hat), float(self.alphas_cumprod[t]))
+            seen = clipped(self._predictions(xt, t, v_hat), level(self, t)) if watched else None
             xt, nfe = solver.step(v_hat, t, xt, return_dict=False, **options)[0], nfe + each
-            yield found._replace(nfe=nfe), xt
+            yield seen, xt, nfe
 
     def sample(
         self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
@@ -186,19 +190,20 @@ class DDPM(GenerativeModel, Samples, HasLatent, HasScore, HasLikelihood, Complet
         if labels is None:
             labels = randint(self.config.unet.num_classes, num, generator)
         num_steps = controls.get("num_steps", 50)
-        for step, (prediction, x) in enumerate(self._reverse(xt, labels, generator, **controls), 1):
-            yield SampleStep(step, num_steps, x.clamp(-1, 1), prediction.nfe)
+        for step, (_, x, nfe) in enumerate(self._reverse(xt, labels, generator, **controls), 1):
+            yield SampleStep(step, num_steps, x.clamp(-1, 1), nfe)
 
     def denoise(
         self, xt: Tensor, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
     ) -> Iterator[DenoiseStep]:
         """Every step's x_t and what is read from it; the last x0_hat is the picture. No labels: no label."""
-        for prediction, _ in self._reverse(xt, labels, generator, **controls):
-            yield prediction
+        for seen, _, nfe in self._reverse(xt, labels, generator, watched=True, **controls):
+            if seen is not None:
+                yield seen._replace(nfe=nfe)
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """The picture that 50 deterministic DDIM steps make of the noise z; no labels: no label."""
-        *_, (_, x0) = self._reverse(z, labels, None)
+        *_, (_, x0, _) = self._reverse(z, labels, None)
         return x0.clamp(-1, 1)
 
     def log_prob(

@@ -82,7 +82,7 @@ class DDPMMini(DDPM):
         generator: torch.Generator | None,
         *args: Any,
         **controls: Any,
-    ) -> Iterator[tuple[DenoiseStep, Tensor]]:
+    ) -> Iterator[tuple[DenoiseStep | None, Tensor, int]]:
         """Without labels, so that no evaluation is counted twice for guidance."""
         return super()._reverse(xt, None, generator, *args, **controls)
 

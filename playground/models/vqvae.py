@@ -13,7 +13,7 @@ decisions and one pass of the decoder instead of 784 decisions. That is why late
 Differences from the paper: both parts are learned in one run, the first `autoencoder` of it and the rest;
 each has its own cosine decay of the learning rate; -log p(x | z) is the cross-entropy of grey levels taken as
 probabilities of ink, whose best answer is the mean; codes that are hardly ever used start again at a vector
-of the batch, as all do at the beginning.
+of the batch, as all unused ones do at the beginning.
 """
 
 import math
@@ -34,6 +34,7 @@ from playground.spec import (
     About,
     Batch,
     GenerativeModel,
+    HasCodes,
     ModelSpec,
     Recipe,
     Samples,
@@ -92,7 +93,7 @@ class CodePrior(PixelCNN):
         return codes[:, None].to(self.logits.weight.dtype) * (2 / (self.levels - 1)) - 1
 
 
-class VQVAE(GenerativeModel, Samples):
+class VQVAE(GenerativeModel, Samples, HasCodes):
     """An autoencoder with a vocabulary and a class-conditional network that writes in it."""
 
     def __init__(self, config: VQVAEConfig) -> None:

@@ -84,41 +84,37 @@ def _swatch(key: str) -> str:
 
 
 def _group(key: str, rows: Sequence[Row]) -> str:
-    """The models whose numbers compare with each other, on one axis; nothing if there are none."""
+    """The models whose numbers compare with each other; nothing if there are none."""
     mine = [row for row in rows if scoring.group(row.spec) == key]
     if not mine:
         return ""
-    scale = axis([row.scorer for row in mine if row.scorer is not None and row.scorer.values])
-    articles = "".join(_article(row, scale) for row in mine)
+    articles = "".join(map(_article, mine))
     return (
         f'<section><h3>{both(f"likelihood.group_{key}")}</h3><p class="pg-dim">'
         f'{both(f"likelihood.group_{key}_info")}</p><div class="models">{articles}</div></section>'
     )
 
 
-def axis(scorers: Sequence[Scorer]) -> Scale:
-    """From what is rare among the clothes (or, without them, far below the digits) to the likeliest of all.
+def axis(scorer: Scorer | None) -> Scale:
+    """From what is rare among digits and clothes to the likeliest of all; each model has its own axis.
 
-    The mean picture of noise may lie far to the left of all this; then only its number is written there.
+    Noise may lie far to the left of all this; then only its number is written there.
     """
-    kept, ends = [], []
-    for scorer in scorers:
-        digits = scorer.values.get(DIGITS, torch.empty(0))
-        kept += [values for values in (digits, scorer.values.get(CLOTHES)) if values is not None]
-        ends += [values for values in scorer.values.values()]
-    inside, every = (torch.cat(parts).double() if parts else torch.empty(0) for parts in (kept, ends))
+    values = {} if scorer is None else scorer.values
+    kept = [values[key] for key in (DIGITS, CLOTHES) if key in values]
+    inside, every = (torch.cat([torch.empty(0), *parts]).double() for parts in (kept, values.values()))
     inside, every = inside[inside.isfinite()], every[every.isfinite()]
     low, high = (inside.quantile(0.02).item(), every.max().item()) if len(inside) else (-1000.0, 0.0)
-    high = max([high, *(s.black for s in scorers if s.black is not None)])
-    middle = inside.median().item() if len(inside) else low
-    pad = 0.03 * max(high - low, 0.1 * abs(middle), 1.0)
+    if scorer is not None and scorer.black is not None:
+        high = max(high, scorer.black)
+    pad = 0.03 * max(high - low, 0.1 * abs(high), 1.0)
     return Scale(
         low - pad, high + pad, words("anomaly.axis_nats"),
         lambda nats: scoring.bits_per_dim(nats, _DIMS), words("anomaly.axis_bits"),
     )  # fmt: skip
 
 
-def _article(row: Row, scale: Scale) -> str:
+def _article(row: Row) -> str:
     """One model: its histograms, its numbers and one sentence about the empty sheet."""
     kind = f'<span class="kind">{both(f"likelihood.kind_{scoring.kind(row.spec)}")}</span>'
     marginal = f'<span class="pg-dim">{both("likelihood.marginal")}</span>' if row.spec.conditional else ""
@@ -135,7 +131,7 @@ def _article(row: Row, scale: Scale) -> str:
     black = None if scorer is None else scorer.black
     marks = [] if black is None else [(black, words("anomaly.black"))]
     title = words("anomaly.histogram", model=row.title)
-    figure = histogram_svg(clouds, scale, title, marks=marks)
+    figure = histogram_svg(clouds, axis(scorer), title, marks=marks)
     findings = {} if scorer is None else scorer.findings()
     lines = "".join(_line(key, findings[key]) for key in SETS if key in findings)
     return f"<article>{head}{figure}{_table(lines)}{_black(scorer)}</article>"

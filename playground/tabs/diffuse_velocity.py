@@ -200,7 +200,7 @@ def shortened(
         knob = reversing.knob(spec, "num_steps")
         row = found.setdefault(spec.title, {})
         for count in (*FEW, STEPS):
-            if run.stopped or knob is None or not (knob.minimum or 1) <= count <= (knob.maximum or 1):
+            if run.stopped or knob is None or not (knob.minimum or 0) <= count <= (knob.maximum or 0):
                 continue
             with run.turn(), torch.no_grad():
                 x, nfe = velocity.drawn(model, spec, labels, seed, NUM_PATHS, count, 1.0)
@@ -213,12 +213,13 @@ def shortened(
 
 
 def pupils(names: list[str]) -> list[str]:
-    """Shipped models whose training started from one of these and that draw with it from the same noise."""
-    return [
-        name
-        for name in registry.names("Samples")
-        if registry.spec(name).starts_from in names and name not in names and registry.shipped(name)
-    ]
+    """Shipped models that learnt from one of these and draw in as many steps as one likes."""
+    found = []
+    for name in registry.names("Samples"):
+        spec = registry.spec(name)
+        if spec.starts_from in names and reversing.knob(spec, "num_steps") and registry.shipped(name):
+            found.append(name)
+    return [name for name in found if name not in names]
 
 
 @common.guarded

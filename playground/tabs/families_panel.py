@@ -119,7 +119,7 @@ def _words(card: Card, how: str) -> str:
     if attempt is None:
         return f"<p>{both(f'families.short_{how}')}</p>"
     facts: dict[str, Any] = families.facts(attempt.model, card.spec)
-    told = card.spec.conditional and attempt.label is not None and how != "none"
+    told = card.spec.conditional and attempt.label is not None and how not in ("none", "tokens")
     said = [f"<p>{both(f'families.how_{how}', **facts)}</p>"]
     if told:
         said.append(f"<p>{both('families.told', label=attempt.label)}</p>")
@@ -137,8 +137,8 @@ def _numbers(card: Card) -> str:
         moment = attempt.moment
         part = "" if moment.region is None else f"<small>{both('families.error_region')}</small>"
         cells["error"] = _small(attempt.error or 0.0) + part
-        evaluations = both("families.evaluations", num=moment.nfe)
-        cells["time"] = f"{_duration(attempt.seconds)}<small>{evaluations}</small>"
+        count = f"<small>{both('families.evaluations', num=moment.nfe)}</small>" if moment.nfe else ""
+        cells["time"] = _duration(attempt.seconds) + count
         if attempt.reading is not None:
             cells["read"] = f"{attempt.reading[0]}<small>{attempt.reading[1]:.0%}</small>"
     cells["likelihood"] = _likelihood(card)

@@ -13,7 +13,6 @@ from playground.flowing import CHOICES, Layer, Way
 from playground.locale import both
 from playground.spec import ModelSpec
 from playground.tabs.latent_panel import address, chip, spoken
-from playground.tabs.panels import number
 
 NAMES = {
     1: ("all",),
@@ -63,7 +62,7 @@ def _named(layers: Sequence[Layer]) -> list[tuple[Layer, str]]:
 def _layer_says(layer: Layer) -> str:
     numbers = {
         "mean": f"{layer.mean:.2f}".replace("-", "−"),
-        "std": number(layer.std),
+        "std": f"{layer.std:.2f}",
         "nats": _signed(layer.log_det),
     }
     return f"{layer_about(layer.name)} {both('flow.layer_says', **numbers)}"
@@ -75,7 +74,7 @@ def _back_says(found: Way) -> str:
 
 def _error(error: float) -> str:
     """The round trip's error, in the unit of pixels and in grey levels."""
-    return both("flow.error", error=f"{error:.1e}", levels=f"{127.5 * error:.3f}")
+    return both("flow.error", error=f"{error:.1e}", levels=f"{127.5 * error:.1e}")
 
 
 def _signed(value: float) -> str:

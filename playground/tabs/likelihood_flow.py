@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from playground import flowing, judge, registry, scoring, validation
-from playground.flowing import CHOICES, KEEP
+from playground.flowing import CHOICES, KEEP, Way
 from playground.locale import both
 from playground.spec import ModelSpec
 from playground.tabs import common, digit_pad
@@ -39,21 +39,7 @@ def build() -> None:
                 "", html_template=panel.skeleton(), apply_default_css=False, elem_id="pg-flow-way",
                 css_template=page("flow.css"), js_on_load=page("flow.js"),
             )  # fmt: skip
-    common.html(
-        f'<h2 class="pg-part">{both("flow.edit")}</h2><p class="pg-intro">{both("flow.edit_intro")}</p>'
-    )
-    with gr.Row():
-        with gr.Column(scale=1, min_width=250):
-            other = digit_pad.pad("pg-flow-other", first=7)
-        with gr.Column(scale=3, min_width=320):
-            editor = gr.HTML(
-                "", html_template=panel.editor_skeleton(), groups=panel.editor(num_groups(first)),
-                apply_default_css=False, css_template=page("flow_edit.css"), js_on_load=page("flow_edit.js"),
-                elem_id="pg-flow-editor",
-            )  # fmt: skip
-            edited = gr.HTML(
-                "", apply_default_css=False, css_template=page("flow_edit.css"), elem_id="pg-flow-edited"
-            )
+    other, editor, edited = build_editor(num_groups(first))
     heat, run, halt = build_samples()
     inputs = [name, pad, other, editor, seed]
     latest: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **common.RAW}
@@ -69,11 +55,30 @@ def build() -> None:
     common.api(flow, "flow")
 
 
+def part(key: str) -> None:
+    """The heading of a part of the section."""
+    common.html(f'<h2 class="pg-part">{both(key)}</h2><p class="pg-intro">{both(f"{key}_intro")}</p>')
+
+
+def build_editor(groups: int) -> tuple[gr.HTML, gr.HTML, gr.HTML]:
+    """The other digit, where each group of z comes from, and what that gives."""
+    part("flow.edit")
+    style = page("flow_edit.css")
+    with gr.Row():
+        with gr.Column(scale=1, min_width=250):
+            other = digit_pad.pad("pg-flow-other", first=7)
+        with gr.Column(scale=3, min_width=320):
+            editor = gr.HTML(
+                "", html_template=panel.editor_skeleton(), groups=panel.editor(groups), css_template=style,
+                apply_default_css=False, js_on_load=page("flow_edit.js"), elem_id="pg-flow-editor",
+            )  # fmt: skip
+            edited = gr.HTML("", apply_default_css=False, css_template=style, elem_id="pg-flow-edited")
+    return other, editor, edited
+
+
 def build_samples() -> tuple[gr.HTML, gr.Button, gr.Button]:
     """Samples by temperature and their buttons."""
-    common.html(
-        f'<h2 class="pg-part">{both("flow.heat")}</h2><p class="pg-intro">{both("flow.heat_intro")}</p>'
-    )
+    part("flow.heat")
     with gr.Row():
         run = gr.Button(common.word("flow.draw"), variant="primary", elem_classes=common.RUN, min_width=120)
         halt = gr.Button(common.word("common.stop"), elem_classes=common.STOP, min_width=80)
@@ -221,14 +226,9 @@ def draw(name: Any, seed: Any, request: gr.Request) -> Iterator[Any]:
 
 
 def flow(
-    name: str,
-    picture: str = "test:0",
-    other: str = "test:1",
-    choices: list[str] | None = None,
-    scale: float = 1.0,
-    seed: int = 0,
-    request: gr.Request | None = None,
-) -> dict[str, Any]:
+    name: str, picture: str = "test:0", other: str = "test:1", choices: list[str] | None = None,
+    scale: float = 1.0, seed: int = 0, request: gr.Request | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Send a digit through a flow: what each layer adds to its log-density, the round trip, an edited latent.
 
     Args:
@@ -257,9 +257,13 @@ def flow(
         found = flowing.travel(model, x[:1], seed)
         _, made = edited_latents(model, x.to(judge.device_of(model)), wanted, scale, seed)
         png = address(flowing.decoded(model, made))
+    return answer(found, x[0].numel()) | {"groups": groups, "png": png}
+
+
+def answer(found: Way, num_dims: int) -> dict[str, Any]:
+    """A way as the endpoint says it."""
     layers = [{"name": i.name, "log_det": i.log_det, "mean": i.mean, "std": i.std} for i in found.layers]
     return {
-        "nats": found.nats, "bits_per_dim": scoring.bits_per_dim(found.nats, x[0].numel()),
-        "kind": "dequantised", "num": 1, "log_normal": found.log_normal,
-        "layers": layers, "round_trip": found.error, "groups": groups, "png": png,
+        "nats": found.nats, "bits_per_dim": scoring.bits_per_dim(found.nats, num_dims), "num": 1,
+        "kind": "dequantised", "log_normal": found.log_normal, "layers": layers, "round_trip": found.error,
     }  # fmt: skip

@@ -50,6 +50,7 @@ def build() -> None:
     pixels_complete.build(pad, label, temperature, seed)
     inputs = [name, label, pad]
     pixels_field.build(inputs)
+    build_speeds()
     latest: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **common.RAW}
     for component in (name, label, pad):
         component.input(look, inputs, shown, **latest)
@@ -61,6 +62,13 @@ def build() -> None:
     common.on_show(refresh, None, name)
     common.on_show(look, inputs, shown)
     common.api(pixel_surprise, "pixels")
+
+
+def build_speeds() -> None:
+    """The part that tells why writing codes is faster than writing pixels."""
+    about = f'<p class="pg-intro">{both("pixels.speed_intro")}</p>'
+    common.html(f'<h2 class="pg-part">{both("pixels.speed")}</h2>{about}')
+    gr.HTML(panel.speeds(), apply_default_css=False, css_template=page("pixels.css"))
 
 
 def start_name() -> str:

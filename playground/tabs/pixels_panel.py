@@ -1,5 +1,6 @@
 """What the Pixels section's panels are sent: readings, completions and receptive fields."""
 
+import html
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -7,15 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground import pixels
+from playground import pixels, registry
 from playground.locale import both
 from playground.pixels import Field, Reading
 from playground.spec import ModelSpec
 from playground.tabs.latent_panel import address, chip, spoken
+from playground.tabs.panels import number
 
 ERASED = (105, 41, 196)  # the brush of the eraser
 _DECADES = 4  # of gradients, from the strongest to the weakest shade
 _MAPS = ("x", "ink", "nats")
+_NOISE = ("diffusion", "hybrid")  # families that go from noise to a picture
 
 
 def reading(found: Reading, spec: ModelSpec, note: str) -> str:
@@ -111,8 +114,8 @@ def completions(
         cells.append(_cell(address(draws.mean(dim=0, keepdim=True)), both("pixels.mean", num=len(draws))))
         best = max(range(len(draws)), key=lambda i: nats[i]) if nats else -1
         for index, draw in enumerate(draws):
-            number = f"{nats[index]:.1f}".replace("-", "−") if nats else ""
-            said = both("pixels.draw_nats", nats=number) if nats else ""
+            value = f"{nats[index]:.1f}".replace("-", "−") if nats else ""
+            said = both("pixels.draw_nats", nats=value) if nats else ""
             cells.append(_cell(address(draw[None]), said, " best" if index == best else ""))
     note = "" if nats is None else f'<p class="note">{both("pixels.draws_note")}</p>'
     head = f'<div class="pg-status" role="status">{status}</div>'
@@ -175,3 +178,35 @@ def field_skeleton() -> str:
         f'<div class="body" hidden><div class="pair">{figure}{figure}</div>'
         f'<p class="keys">{keys}</p></div></div>'
     )
+
+
+def speeds() -> str:
+    """What writing a picture piece by piece costs, by the cards of the models that do."""
+    rows = "".join(_speed(name) for name in sequential())
+    heads = "".join(
+        f'<th scope="col">{both(f"pixels.speed_{key}")}</th>' for key in ("model", "nfe", "1", "64", "fid")
+    )
+    return f'<div class="speeds"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def sequential() -> list[str]:
+    """Models that write a picture piece by piece: many evaluations, and none of them removes noise."""
+    names = [name for name in registry.names("Samples") if registry.spec(name).family not in _NOISE]
+    return [name for name in names if _numbers(name).get("nfe", 1) > 1]
+
+
+def _numbers(name: str) -> dict[str, float]:
+    """What a model's card says of speed and quality; empty without weights."""
+    metrics: dict[str, Any] = registry.card(name).get("metrics", {}) if registry.shipped(name) else {}
+    found = {"nfe": "nfe", "1": "ms_per_image_1", "64": "ms_per_image_64"}
+    numbers = {key: metrics[entry]["value"] for key, entry in found.items() if entry in metrics}
+    return numbers | ({"fid": metrics["fid"]["times_floor"]} if "fid" in metrics else {})
+
+
+def _speed(name: str) -> str:
+    """One model's row."""
+    numbers = _numbers(name)
+    said = {key: number(value) for key, value in numbers.items()}
+    said |= {"nfe": f"{numbers['nfe']:,.0f}"}
+    cells = "".join(f"<td>{said.get(key, '–')}</td>" for key in ("nfe", "1", "64", "fid"))
+    return f'<tr><th scope="row">{html.escape(registry.spec(name).title)}</th>{cells}</tr>'

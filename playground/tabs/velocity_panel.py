@@ -66,8 +66,11 @@ def walked(trails: Sequence[Trail], shorts: Mapping[str, Mapping[int, Short]], s
     """
     shown, lines = [], []
     for trail in trails:
-        frames = [x[:1].clamp(-1, 1) for x in _film(trail)]
-        rows = [lanes.row(both("velocity.row_xt"), frames, film=True)]
+        film = [x.clamp(-1, 1) for x in _film(trail)]
+        rows = [
+            lanes.row(both("velocity.row_all"), [sheet(x) for x in film], wide=True),
+            lanes.row(both("velocity.row_xt"), [x[:1] for x in film], film=True),
+        ]
         own, left = trail.as_walked(), trail.as_straight_mixture()
         facts = both("velocity.bend_fact", bend=f"{own.bend:.3f}")
         shown.append(lanes.lane(trail.spec.title, rows, facts))
@@ -96,7 +99,7 @@ def few(shorts: Mapping[str, Mapping[int, Short]]) -> str:
     counts = sorted({count for row in shorts.values() for count in row})
     heads = "".join(f'<th scope="col">{both("velocity.in_steps", num=count)}</th>' for count in counts)
     body = "".join(
-        f'<tr><th scope="row">{title}</th>{"".join(_cell(row.get(count)) for count in counts)}</tr>'
+        f'<tr><th scope="row" style="vertical-align:top">{title}</th>{"".join(_cell(row.get(count)) for count in counts)}</tr>'
         for title, row in shorts.items()
     )
     return (
@@ -112,9 +115,9 @@ def _cell(short: Short | None) -> str:
     far = "" if short.far is None else both("velocity.far", value=f"{short.far:.2f}")
     right = "" if short.right is None else both("velocity.right", share=f"{short.right:.0%}")
     facts = "<br>".join(part for part in (both("velocity.nfe", num=short.nfe), far, right) if part)
-    address = panel.address(sheet(short.x))
-    picture = f'<img src="{address}" alt="" style="width:116px;image-rendering:pixelated;margin:0 0 4px">'
-    return f'<td style="vertical-align:top">{picture}<br><small>{facts}</small></td>'
+    style = "width:116px;display:block;image-rendering:pixelated;margin:0 0 4px"
+    picture = f'<img src="{panel.address(sheet(short.x))}" alt="" style="{style}">'
+    return f'<td style="vertical-align:top">{picture}<small>{facts}</small></td>'
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,11 @@ const send = () => {
   props.value = JSON.stringify({ choices, scale: Number(slider.value) });
   trigger('input');
 };
-const fill = () => { slots.innerHTML = props.groups || ''; };
+const fill = () => {
+  slots.innerHTML = props.groups || '';
+  slider.value = 1;
+  said.textContent = '1.00';
+};
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-choice]');
   if (!button) return;
@@ -20,4 +24,5 @@ element.addEventListener('input', (event) => {
   send();
 });
 watch('groups', fill);
+watch('value', () => { if (!props.value) fill(); }); // another model
 fill();

@@ -1,0 +1,97 @@
+"""What the Jumps section is asked for, checked: one model for each way from noise to data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+from torch import Tensor
+
+from playground import judge, jumps, registry, validation
+from playground.spec import Jumps, ModelSpec
+from playground.tabs import common, digit_pad
+from playground.validation import InvalidInput, Term
+
+CAPABILITY = {"one": "HasLatent", "few": "Jumps", "many": "HasScore"}
+MAX_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Models:
+    """A model for each of `jumps.KINDS`: its name as it was asked for, and its specification."""
+
+    names: Mapping[str, str]
+    specs: Mapping[str, ModelSpec]
+
+    def obtain(self, session: str) -> dict[str, Any]:
+        """The models themselves; raises InvalidInput where one has no weights."""
+        return {key: common.obtain(name, session) for key, name in self.names.items()}
+
+
+@dataclass(frozen=True)
+class AskedWalk:
+    """A checked request for the ways from one noise."""
+
+    models: Models
+    seed: int
+    label: int | None
+    num_steps: int
+
+
+@dataclass(frozen=True)
+class AskedGuesses:
+    """A checked request for draws behind one noisy picture at level t of the model with few jumps."""
+
+    models: Models
+    x0: Tensor
+    t: int
+    seed: int
+
+
+def offered(kind: str, owner: str = "") -> list[tuple[str, str]]:
+    """(title, name) of every model of digits that goes a way, those with weights first."""
+    found = common.offered(CAPABILITY[kind], owner)
+    order = jumps.names(kind)
+    kept = [(title, name) for title, name in found if name.removeprefix(common.MINE) in order]
+    return sorted(kept, key=lambda one: (not one[1].startswith(common.MINE), order.index(plain(one[1]))))
+
+
+def plain(name: str) -> str:
+    """A name without the mark of models trained in the page."""
+    return name.removeprefix(common.MINE)
+
+
+def first(kind: str) -> str:
+    """The model that is shown first."""
+    return jumps.names(kind)[0]
+
+
+@cache
+def last_level(name: str) -> int:
+    """The noisiest level of a model with few jumps."""
+    return cast(Jumps, registry.build(name)).num_timesteps - 1
+
+
+def models(one: Any, few: Any, many: Any) -> Models:
+    """Check a model for each way; None stands for the first."""
+    names, specs = {}, {}
+    for key, value in zip(jumps.KINDS, (one, few, many), strict=True):
+        name = first(key) if value is None else value
+        spec = common.look_up(name, CAPABILITY[key])
+        if jumps.kind(spec) != key or spec.dataset != judge.spec().dataset:
+            raise InvalidInput("jumps.other_way", model=spec.title, way=Term(f"jumps.way_{key}"))
+        names[key], specs[key] = name, spec
+    return Models(names, specs)
+
+
+def walk(one: Any, few: Any, many: Any, seed: Any, label: Any, num_steps: Any) -> AskedWalk:
+    """Check a request for the ways from one noise."""
+    steps = validation.integer(num_steps, Term("jumps.steps"), 1, MAX_STEPS)
+    return AskedWalk(models(one, few, many), validation.seed(seed), validation.label(label), steps)
+
+
+def guesses(one: Any, few: Any, many: Any, picture: Any, t: Any, seed: Any) -> AskedGuesses:
+    """Check a request for draws behind one noisy picture."""
+    found = models(one, few, many)
+    t = validation.integer(t, Term("jumps.level"), 1, last_level(plain(found.names["few"])))
+    return AskedGuesses(found, digit_pad.read(picture), t, validation.seed(seed))
