@@ -28,6 +28,8 @@ NUM_CLASSES = 10
 _BATCH = 48
 _ENOUGH = 6  # draws of a digit from which on its mean says something
 _SHARE = 0.04  # of the draws that makes a digit count
+_ALIKE = 0.05  # from their mean: draws that are all but the same
+_HEEDED = 0.3  # of the distance from the mean that the small steps show
 _NUM_SPREAD = 128  # test digits that the width of the best Gaussian is measured on
 
 Drawing = Iterator[Tensor | None]  # a batch of pictures, or None while one is on its way
@@ -127,6 +129,11 @@ class Guesses:
         return torch.bincount(self.classes, minlength=NUM_CLASSES).tolist()
 
     @property
+    def apart(self) -> float:
+        """How far draws are from their mean: root mean square over draws and pixels."""
+        return float((self.x0 - self.x0.mean(0)).square().mean().sqrt())
+
+    @property
     def num_kinds(self) -> int:
         """Digits that are no rarity among the draws."""
         return sum(count >= _SHARE * len(self.x0) for count in self.counts())
@@ -205,6 +212,18 @@ def line(x: Tensor, classes: Tensor) -> Line:
     _, values, directions = torch.linalg.svd(flat - origin, full_matrices=False)
     deviation = values[0] / math.sqrt(max(1, len(flat) - 1))
     return Line(origin, directions[0] / deviation.clamp(min=1e-6), None)
+
+
+def heeds_latent(ways: Sequence[Guesses]) -> bool | None:
+    """Whether the large jump draws as many different pictures as there are, going by the small steps.
+
+    A generator may learn to overlook its latent; then all its draws are one picture. None before both have
+    drawn something, and where the small steps find no variety either.
+    """
+    few, many = (next(way for way in ways if way.way == key) for key in ("few", "many"))
+    if not len(few.x0) or not len(many.x0) or many.apart < _ALIKE:
+        return None
+    return few.apart >= _HEEDED * many.apart
 
 
 def histogram(places: Tensor) -> list[float]:

@@ -56,9 +56,9 @@ def arc(t: float) -> Mix:
 MIXES: dict[str, Callable[[float], Mix]] = {"straight": straight, "arc": arc}
 
 
-def toy_points(name: str, num: int = 600) -> Tensor:
-    """(num, 2) points of a toy data set, the first of the training set."""
-    return _SCALE * data.load(name, "train").images[:num, :, 0, 0]
+def toy_points(name: str, num: int = 600, start: int = 0) -> Tensor:
+    """(num, 2) points of a toy data set, from `start` in the training set."""
+    return _SCALE * data.load(name, "train").images[start : start + num, :, 0, 0]
 
 
 def toy_velocity(points: Tensor, x: Tensor, mix: Mix) -> Tensor:
@@ -73,8 +73,8 @@ def toy_velocity(points: Tensor, x: Tensor, mix: Mix) -> Tensor:
         (B, 2), alpha' E[x_0 | x] + sigma' E[eps | x].
     """
     variance = mix.alpha**2 * SPREAD**2 + mix.sigma**2
-    apart = torch.cdist(x, mix.alpha * points).square()
-    mean = (-apart / (2 * variance)).softmax(1) @ points
+    gaps = torch.cdist(x, mix.alpha * points).square()
+    mean = (-gaps / (2 * variance)).softmax(1) @ points
     rest = (x - mix.alpha * mean) / variance
     return mix.d_alpha * (mean + mix.alpha * SPREAD**2 * rest) + mix.d_sigma * mix.sigma * rest
 
@@ -86,6 +86,17 @@ def toy_walk(points: Tensor, x: Tensor, name: str, num_steps: int) -> Tensor:
         v = toy_velocity(points, found[-1], MIXES[name](1 - k / num_steps))
         found.append(found[-1] - v / num_steps)
     return torch.stack(found)
+
+
+def apart(x: Tensor, y: Tensor, num_directions: int = 32) -> float:
+    """How far two clouds (N, 2) of as many points lie apart: their sliced Wasserstein distance.
+
+    Seen from each of so many directions, points are paired in order (1304.5546, section 3.1); the result is
+    the mean distance of the pairs.
+    """
+    angles = torch.arange(num_directions) * (math.pi / num_directions)
+    ways = torch.stack([angles.cos(), angles.sin()])
+    return ((x @ ways).sort(0).values - (y @ ways).sort(0).values).abs().mean().item()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from playground.tabs import common, compare, sample
 
 NAMED = {
     "models", "sample", "compare", "train", "break_it", "interpolate", "likelihood", "complete",
-    "noise", "denoise", "restore", "flow", "posterior",
+    "noise", "denoise", "restore", "flow", "posterior", "pixels", "receptive_field",
 }  # fmt: skip
 
 

@@ -29,9 +29,19 @@ def section(open_page):
 
 
 def watch_requests(page):
-    requests = []
+    """What is asked of the server from now on, once the page has asked all that it asks by itself."""
+    requests, before = [], -1
     page.on("request", lambda request: requests.append(request.url))
+    while len(requests) > before:
+        before = len(requests)
+        page.wait_for_timeout(1500)
+    requests.clear()
     return lambda: [url for url in requests if not url.startswith(("data:", "blob:"))]
+
+
+def fill(page, name, value):
+    """Set the number beside a slider that is seen."""
+    page.get_by_label(f"number input for {name}", exact=True).locator("visible=true").first.fill(value)
 
 
 def set_slider(slider, value):
@@ -99,7 +109,7 @@ def test_an_emoji_takes_the_place_of_the_digit(section):
 def test_a_way_back_is_scrubbed_without_a_round_trip(section):
     page = section("reverse")
     page.locator(".pg-run:visible").first.wait_for()
-    page.get_by_label("Steps", exact=True).locator("visible=true").first.fill("6")
+    fill(page, "Steps", "6")
     page.keyboard.press("Control+Enter")
     panel = page.locator("#pg-reverse")
     panel.locator(".pg-chip.pg-done").wait_for(timeout=120_000)
@@ -118,7 +128,7 @@ def test_a_way_back_is_scrubbed_without_a_round_trip(section):
 def test_a_long_way_can_be_stopped(section):
     page = section("reverse")
     page.locator(".pg-run:visible").first.wait_for()
-    page.get_by_label("Steps", exact=True).locator("visible=true").first.fill("1000")
+    fill(page, "Steps", "1000")
     page.keyboard.press("Control+Enter")
     page.locator("#pg-reverse .lane").wait_for(timeout=120_000)
     page.keyboard.press("Escape")
@@ -135,7 +145,7 @@ def test_tasks_show_their_own_boxes_and_a_digit_is_filled_in(section):
         assert page.get_by_label(words[f"diffuse.box_{hidden}"]).locator("visible=true").count() == 0
         assert page.locator("#pg-restore-eraser").is_hidden()
     tasks.locator("[data-task=inpaint]").click()
-    page.get_by_label("Steps", exact=True).locator("visible=true").first.fill("3")
+    fill(page, "Steps", "3")
     page.keyboard.press("Control+Enter")
     panel = page.locator("#pg-restore")
     panel.locator(".pg-chip.pg-done").wait_for(timeout=120_000)

@@ -59,6 +59,13 @@ def test_one_point_is_reached_in_one_straight_step():
     torch.testing.assert_close(end, point.expand(50, 2))
 
 
+def test_clouds_are_as_far_apart_as_they_are_moved():
+    x = torch.randn(500, 2, generator=rng())
+    assert velocity.apart(x, x[torch.randperm(500, generator=rng(1))]) == pytest.approx(0, abs=1e-6)
+    moved = velocity.apart(x, x + torch.tensor([3.0, 0.0]))
+    assert moved == pytest.approx(3 * 2 / math.pi, rel=1e-2), "the mean of |cos| over all directions"
+
+
 def test_straight_lines_have_no_bend():
     x0, eps = torch.randn(5, 1, 4, 4, generator=rng(1)), torch.randn(5, 1, 4, 4, generator=rng(2))
     times = [1.0, 0.6, 0.5, 0.0]

@@ -188,8 +188,8 @@ def behind(
         {"t", "xt": the noisy picture as a data URI, "between": the two digits whose means
         lie at -1 and 1 of the histograms, null if only one was drawn, "limit": where histograms end, "ways":
         for each of "one", "few", "bump" (a single Gaussian) and "many" (small steps) {"way", "model", "num",
-        "nfe", "milliseconds" of one draw, "digits": draws read as 0 to 9, "histogram": shares in 36 bins from
-        -limit to limit, "png": the first draws}}.
+        "nfe", "milliseconds" of one draw, "digits": draws read as 0 to 9, "apart": root mean square distance
+        from their mean, "histogram": shares in 36 bins from -limit to limit, "png": the first draws}}.
     """
     session = common.session(request)
     wish = asked.guesses(one, few, many, picture, t, seed)

@@ -48,8 +48,7 @@ def build() -> None:
                 css_template=page("pixels.css"), js_on_load=page("pixels.js"),
             )  # fmt: skip
     pixels_complete.build(pad, label, temperature, seed)
-    inputs = [name, label, pad]
-    pixels_field.build(inputs)
+    pixels_field.build(inputs := [name, label, pad])
     build_speeds()
     latest: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **common.RAW}
     for component in (name, label, pad):

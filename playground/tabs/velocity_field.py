@@ -7,18 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground import velocity
 from playground.locale import both
 from playground.tabs import diffuse_panel as panel
-from playground.velocity import MIXES, SPREAD, straightness, toy_velocity, toy_walk
+from playground.velocity import MIXES, apart, straightness, toy_points, toy_velocity, toy_walk
 
 TOYS = ("eight_gaussians", "two_moons", "checkerboard", "spiral")
 STEPS = (1, 2, 4, 8, 16)
 EXACT = "all"  # as many steps as make no difference any more
-_EXACT_STEPS = 400
-_FRAMES, _GRID, _EXTENT, _PARTICLES = 41, 15, 2.6, 90
+_EXACT_STEPS = 160
+_FRAMES, _GRID, _EXTENT = 41, 15, 2.6
+_WALKERS, _SHOWN = 300, 90  # particles that are measured; the first of them are drawn
 _SCALE = 2048  # numbers travel as 16-bit integers
-_NEAR = 4 * SPREAD  # a particle closer to a point of the data has arrived
 
 
 def skeleton() -> str:
@@ -45,17 +44,27 @@ def skeleton() -> str:
 @cache
 def scene(name: str) -> str:
     """Fields, walks and numbers of a toy data set, as the page draws them."""
-    points = velocity.toy_points(name)
-    start = torch.randn(_PARTICLES, 2, generator=torch.Generator().manual_seed(0))
+    points = toy_points(name)
+    aims = [toy_points(name, _WALKERS, len(points) + k * _WALKERS) for k in range(6)]
+    chance = sum(apart(aims[0], other) for other in aims[1:]) / (len(aims) - 1)
+    start = torch.randn(_WALKERS, 2, generator=torch.Generator().manual_seed(0))
     found: dict[str, Any] = {
-        "scale": _SCALE, "extent": _EXTENT, "grid": _GRID, "frames": _FRAMES, "num": _PARTICLES,
-        "points": _packed(points), "ways": {way: _way(points, start, way) for way in MIXES},
+        "scale": _SCALE, "extent": _EXTENT, "grid": _GRID, "frames": _FRAMES, "num": _SHOWN,
+        "points": _packed(points), "chance": f"{chance:.2f}",
+        "ways": {way: _way(points, start, aims[0], way) for way in MIXES},
     }  # fmt: skip
     return json.dumps(found)
 
 
-def _way(points: Tensor, start: Tensor, name: str) -> dict[str, Any]:
-    """One mixture: arrows at every frame, walks in few and in many steps, and how straight they are."""
+def _way(points: Tensor, start: Tensor, aim: Tensor, name: str) -> dict[str, Any]:
+    """One mixture: arrows at every frame, walks in few and in many steps, and how straight they are.
+
+    Args:
+        points: (N, 2), the data of the field.
+        start: (B, 2), the noise.
+        aim: (B, 2), other data, which the ends are compared with.
+        name: of the mixture.
+    """
     side = (torch.arange(_GRID) + 0.5) / _GRID * 2 * _EXTENT - _EXTENT
     rows, columns = torch.meshgrid(side, side, indexing="ij")
     places = torch.stack([columns.flatten(), rows.flatten()], 1)
@@ -65,13 +74,12 @@ def _way(points: Tensor, start: Tensor, name: str) -> dict[str, Any]:
     exact = toy_walk(points, start, name, _EXACT_STEPS)
     walks[EXACT] = exact[:: _EXACT_STEPS // (_FRAMES - 1)]
     found = straightness(torch.linspace(1, 0, _EXACT_STEPS + 1), exact)
-    arrived = {key: (torch.cdist(walk[-1], points).amin(1) < _NEAR) for key, walk in walks.items()}
     return {
         "arrows": _packed(arrows.clamp(-15, 15)),
-        "walks": {key: _packed(walk) for key, walk in walks.items()},
-        "bend": f"{found.bend:.3f}",
+        "walks": {key: _packed(walk[:, :_SHOWN]) for key, walk in walks.items()},
+        "bend": f"{found.bend:.2f}",
         "detour": f"{found.detour:.2f}",
-        "arrived": {key: f"{share.float().mean().item():.0%}" for key, share in arrived.items()},
+        "missed": {key: f"{apart(walk[-1], aim):.2f}" for key, walk in walks.items()},
     }
 
 

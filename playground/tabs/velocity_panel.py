@@ -99,7 +99,9 @@ def few(shorts: Mapping[str, Mapping[int, Short]]) -> str:
     counts = sorted({count for row in shorts.values() for count in row})
     heads = "".join(f'<th scope="col">{both("velocity.in_steps", num=count)}</th>' for count in counts)
     body = "".join(
-        f'<tr><th scope="row" style="vertical-align:top">{title}</th>{"".join(_cell(row.get(count)) for count in counts)}</tr>'
+        f'<tr><th scope="row" style="vertical-align:top">{title}</th>'
+        + "".join(_cell(row.get(count)) for count in counts)
+        + "</tr>"
         for title, row in shorts.items()
     )
     return (

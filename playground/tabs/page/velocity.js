@@ -70,8 +70,10 @@ const go = (wanted) => {
   all('figure').forEach((figure, index) => {
     const way = shown.ways[figure.dataset.way];
     draw(figure.querySelector('canvas'), way, `--pg-${index}`);
-    figure.querySelectorAll('[data-of]').forEach((one) => { one.textContent = way[one.dataset.of]; });
-    figure.querySelectorAll('.arrived').forEach((one) => { one.textContent = way.arrived[steps]; });
+    figure.querySelector('.bend').textContent = way.bend;
+    figure.querySelector('.detour').textContent = way.detour;
+    figure.querySelector('.missed').textContent = way.missed[steps];
+    figure.querySelector('.chance').textContent = shown.chance;
   });
 };
 const choose = (wanted) => {
