@@ -14,7 +14,6 @@ from playground.tabs import common, digit_pad
 from playground.tabs import diffuse_panel as panel
 from playground.tabs import diffuse_request as asked
 from playground.tabs.diffuse_forward_panel import STOPS, films, scene, skeleton, tables, told
-from playground.validation import InvalidInput
 
 SECTION = 10
 SECTION_TITLE = "diffuse.forward"
@@ -137,15 +136,16 @@ def noise(
     """
     colour = validation.boolean(colour, validation.Term("diffuse.colour"))
     x0, t, name = asked.picture(picture, colour), asked.timestep(t), asked.schedule(schedule)
-    seed = validation.seed(seed)
+    return noised(x0, t, name, validation.seed(seed), common.session(request))
+
+
+def noised(x0: Tensor, t: int, name: str, seed: int, session: str) -> dict[str, Any]:
+    """What the endpoint returns."""
     a = noising.alphas_cumprod(name)
     xt = noising.jump(x0, float(a[t]), randn(x0.shape, asked.rng(seed)))
-    with common.RUNS.open(common.session(request), KIND) as run, run.turn():
+    with common.RUNS.open(session, KIND) as run, run.turn():
         (meeting,) = meet(x0, a, [t], seed)
-    if run.stopped:
-        raise InvalidInput("latent.was_stopped")
     seen = noising.histogram(xt)
-    ways = {key: getattr(meeting, key) for key in ("means", "stds", "distance", "floor", "num")}
     return {
         "png": panel.address(xt),
         "t": t,
@@ -156,5 +156,5 @@ def noise(
         "log_snr": float(noising.log_snr(a)[t]),
         "histogram": seen.tolist(),
         "distance_from_normal": noising.distance(seen, noising.normal_histogram()),
-        "both_ways": ways,
+        "both_ways": {key: getattr(meeting, key) for key in ("means", "stds", "distance", "floor", "num")},
     }

@@ -8,6 +8,7 @@ import gradio as gr
 import torch
 
 from playground import judge, refining, registry, validation
+from playground.coach import GAMES
 from playground.locale import both
 from playground.refining import Refined
 from playground.spec import ModelSpec, SampleStep
@@ -88,7 +89,7 @@ def start_name() -> str:
     def coarse(name: str) -> tuple[bool, bool, float]:
         shipped = registry.shipped(name)
         fid = registry.card(name)["metrics"].get("fid", {}) if shipped else {}
-        return registry.spec(name).family == "gan", shipped, fid.get("times_floor", 0.0)
+        return registry.spec(name).family in GAMES, shipped, fid.get("times_floor", 0.0)
 
     return max((name for _, name in sources()), key=coarse)
 

@@ -8,7 +8,7 @@ import gradio as gr
 
 from playground import mending, registry
 from playground.locale import both
-from playground.mending import Done
+from playground.mending import Done, Job
 from playground.tabs import common, digit_pad
 from playground.tabs import diffuse_lanes as lanes
 from playground.tabs import diffuse_panel as panel
@@ -165,13 +165,18 @@ def restore(
         "num": n, "others": n, "num_steps": steps, "guidance": guidance, "factor": factor, "sigma": sigma,
         "strength": strength, "rounds": rounds,
     }  # fmt: skip
-    job, session = check(name, task, picture, mask, label, seed, boxes), common.session(request)
+    job = check(name, task, picture, mask, label, seed, boxes)
+    return finished(job, name, common.session(request))
+
+
+def finished(job: Job, name: str, session: str) -> dict[str, Any]:
+    """Do a job to its end, in turn with everyone else's."""
     with common.RUNS.open(session, KIND) as run:
         with run.turn():
-            steps_of_it = mending.work(common.obtain(name, session), job)
+            steps = mending.work(common.obtain(name, session), job)
         while not run.stopped:
             with run.turn():
-                item = next(steps_of_it)
+                item = next(steps)
             if isinstance(item, Done):
                 return answer(job, item)
     raise InvalidInput("latent.was_stopped")

@@ -198,7 +198,7 @@ def shortened(
             model, spec = common.obtain(name, session), common.look_up(name, "Samples")
         given = labels if spec.conditional else None
         knob = reversing.knob(spec, "num_steps")
-        row = found.setdefault(spec.title, {})
+        row = found.setdefault("★ " * name.startswith(common.MINE) + spec.title, {})
         for count in (*FEW, STEPS):
             if run.stopped or knob is None or not (knob.minimum or 0) <= count <= (knob.maximum or 0):
                 continue

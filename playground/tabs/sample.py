@@ -96,7 +96,9 @@ def connect(
     )
     parts["name"].change(choose, parts["name"], shown, queue=False, **common.RAW)
     said, upload = parts["said"], parts["upload"]
-    upload.upload(restore, upload, [said, *inputs], concurrency_limit=None, **common.PRIVATE)
+    upload.upload(
+        restore, upload, [said, *inputs], concurrency_limit=None, api_name="recall", **common.PRIVATE
+    )
 
 
 def start_name() -> str:
