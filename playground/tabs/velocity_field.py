@@ -37,7 +37,8 @@ def skeleton() -> str:
         f'<div class="planes">{planes}</div><div class="pg-scrub"><button type="button" class="play" '
         f'aria-label="{panel.spoken("sample.play")}">▶</button><input type="range" class="slider" min="0" '
         f'max="{_FRAMES - 1}" value="0" aria-label="{panel.spoken("velocity.time")}"><output></output></div>'
-        f'<p class="hint">{both("velocity.plane_hint")}</p><p class="hint">{both("velocity.plane_why")}</p></div>'
+        f'<p class="hint">{both("velocity.plane_hint")}</p>'
+        f'<p class="hint">{both("velocity.plane_why")}</p></div>'
     )
 
 
