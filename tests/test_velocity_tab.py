@@ -15,7 +15,7 @@ DENOISES, SCORES = registry.names("Denoises"), registry.names("HasScore")
 
 
 @pytest.fixture
-def few(untrained, monkeypatch):
+def few(monkeypatch):
     """Untrained models none of whose weights is zero, and short paths."""
     monkeypatch.setattr(common, "obtain", lambda name, owner: fresh(name.removeprefix(common.MINE)))
     for key, value in {"STEPS": 4, "FEW": (1, 2), "NUM_PATHS": 2, "NUM_PICTURES": 4, "NUM_TEST": 2}.items():
@@ -101,7 +101,7 @@ def test_any_two_models_with_a_score_are_compared(name, few):
     assert first[0] == first[1], "the same noise"
 
 
-def test_bad_requests_get_a_sentence(untrained):
+def test_bad_requests_get_a_sentence():
     one, two = DENOISES[:2]
     without = next(n for n in registry.names() if "Denoises" not in registry.spec(n).capabilities)
     for first, second, label, seed in (
