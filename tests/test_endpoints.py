@@ -16,6 +16,7 @@ HOSTILE = [
 ]  # fmt: skip
 QUICK = [name for name in registry.names("Samples") if registry.spec(name).family in ("vae", "gan")][:2]
 GOOD = {
+    "row": 14, "column": 13, "depth": 3,
     "model": QUICK[0], "name": QUICK[0], "names": QUICK, "seed": 0, "label": "any", "n": 1, "controls": None,
     "dataset": "mnist", "num_steps": 1, "learning_rate": None, "batch_size": 1,
     "switches": None,

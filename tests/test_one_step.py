@@ -1,11 +1,13 @@
 """The average velocity: its definition, its identity, and what the teacher's ways teach."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
 from torch import Tensor
 
+from playground import data, pretrain, registry, training
 from playground.models.flow_matching import FlowMatching, FlowMatchingConfig
 from playground.models.one_step import OneStep, OneStepConfig
 from playground.nn import UNetConfig
@@ -163,3 +165,41 @@ def test_training_lowers_the_loss(taught):
     if taught:
         after = model.teachers[0].state_dict()
         assert all(torch.equal(after[key], value) for key, value in before.items())
+
+
+@pytest.fixture
+def few_pictures() -> data.Images:
+    images = data.load("mnist", "train")
+    return dataclasses.replace(images, images=images.images[:16], labels=images.labels[:16])
+
+
+SPEC = registry.spec("one_step")
+
+
+def test_a_training_starts_from_the_shipped_teacher_and_the_card_says_so(few_pictures):
+    run = training.Training(SPEC, few_pictures, dataclasses.replace(SPEC.recipe, batch_size=8))
+    shipped, own = registry.load(SPEC.starts_from).state_dict(), run.model.state_dict()
+    assert shipped.keys() < own.keys() and all(torch.equal(own[key], shipped[key]) for key in shipped)
+    sha = registry.card(SPEC.starts_from)["sha256"]
+    made = pretrain.card(run)
+    assert made["started_from"] == sha and sha in made["source"] and SPEC.starts_from in made["source"]
+
+
+def test_without_a_shipped_teacher_a_training_starts_from_scratch(few_pictures, monkeypatch, tmp_path):
+    monkeypatch.setenv("PLAYGROUND_PRETRAINED", str(tmp_path))
+    run = training.Training(SPEC, few_pictures, dataclasses.replace(SPEC.recipe, batch_size=8))
+    fresh = SPEC.build().state_dict()
+    assert all(torch.equal(value, fresh[key]) for key, value in run.model.state_dict().items())
+    assert run.teacher == "" and "from scratch" in pretrain.card(run)["source"]
+    metrics, _ = run.update()
+    assert metrics["loss"] > 0
+
+
+def test_every_model_that_starts_from_another_names_one_that_fits():
+    students = [registry.spec(name) for name in registry.names() if registry.spec(name).starts_from]
+    assert SPEC in students
+    for spec in students:
+        own = spec.build().state_dict()
+        known = registry.build(spec.starts_from).state_dict()
+        taken = [key for key, value in known.items() if key in own and own[key].shape == value.shape]
+        assert len(taken) > len(own) / 4, f"{spec.name} takes over {len(taken)} of {len(own)} tensors"

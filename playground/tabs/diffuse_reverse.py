@@ -27,7 +27,7 @@ def build() -> None:
     common.html(f'<p class="pg-intro">{both("diffuse.reverse_intro")}</p>')
     first = start_name()
     with gr.Row():
-        with gr.Column(scale=1, min_width=330):
+        with gr.Column(scale=1, min_width=280):
             name = gr.Dropdown(common.offered("Denoises"), value=first, label=common.word("common.model"))
             label = common.label_choice(registry.spec(first).conditional)
             seed = common.seed_number()
@@ -57,16 +57,12 @@ def build() -> None:
 def form(spec: ModelSpec) -> list[Any]:
     """The components that steer two samplers, as `settings` sets them."""
     first, second, steps, steps_b, guidance, eta = settings(spec)
-    with gr.Row():
-        boxes = [
-            gr.Dropdown(label=common.word("diffuse.sampler"), min_width=150, **first),
-            gr.Slider(label=common.word("diffuse.steps"), min_width=150, **steps),
-        ]
-    with gr.Row():
-        boxes += [
-            gr.Dropdown(label=common.word("diffuse.sampler_b"), min_width=150, **second),
-            gr.Slider(label=common.word("diffuse.steps_b"), min_width=150, **steps_b),
-        ]
+    boxes = [
+        gr.Dropdown(label=common.word("diffuse.sampler"), **first),
+        gr.Slider(label=common.word("diffuse.steps"), **steps),
+        gr.Dropdown(label=common.word("diffuse.sampler_b"), **second),
+        gr.Slider(label=common.word("diffuse.steps_b"), **steps_b),
+    ]
     info = common.word("diffuse.guidance_info")
     boxes.append(gr.Slider(label=common.word("diffuse.guidance"), info=info, **guidance))
     boxes.append(gr.Slider(label=common.word("diffuse.eta"), info=common.word("diffuse.eta_info"), **eta))

@@ -164,7 +164,9 @@ def walk(request: gr.Request, first: Any, second: Any, label: Any, seed: Any) ->
             for share in walked(trails[-1], labels, seed, NUM_PATHS, run):
                 if throttle.due():
                     yield velocity_panel.walking(trails, (share + len(trails) - 1) / 2)
-        shorts = shortened([name for name, _ in names], trails, labels, seed, run, session)
+        shorts: dict[str, dict[int, Short]] = {}
+        if not run.stopped:
+            shorts = shortened([name for name, _ in names], trails, labels, seed, run, session)
         if run.superseded:
             yield gr.skip()
         elif run.stopped:
