@@ -33,6 +33,8 @@ OWN = {  # where an endpoint needs another value than the others
     ("likelihood", "name"): registry.names("HasLikelihood")[0],
     ("complete", "name"): next(n for n in registry.names("Completes") if registry.spec(n).levels == 2),
     ("flow", "name"): registry.names("Flows")[0],
+    ("pixels", "model"): next(n for n in registry.names("PredictsPixels") if registry.spec(n).levels == 2),
+    ("receptive_field", "model"): registry.names("PredictsPixels")[0],
     ("posterior", "name"): registry.names("HasPosterior")[0],
     ("denoise", "name"): registry.names("HasScore")[0],
     ("restore", "name"): registry.names("HasScore")[0],
