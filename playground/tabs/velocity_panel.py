@@ -161,8 +161,9 @@ def curves(both_of: Sequence[Denoiser], num_test: int) -> str:
     """Errors over t, of the noise and of the picture."""
     drawn = ""
     for place, key in ((1, "error_eps"), (2, "error_x0")):
-        found = {
-            one.spec.title: [(float(row[0]), float(row[place])) for row in one.errors] for one in both_of
+        found = {  # spaces make room in the legend, and two names of a model and its shipped twin
+            one.spec.title + " " * (1 + index): [(float(row[0]), float(row[place])) for row in one.errors]
+            for index, one in enumerate(both_of)
         }
         plot = svg.curves_svg(
             found, width=560, height=230, title=words(f"velocity.{key}"), last_step=1000, log=True

@@ -70,10 +70,10 @@ const go = (wanted) => {
   all('figure').forEach((figure, index) => {
     const way = shown.ways[figure.dataset.way];
     draw(figure.querySelector('canvas'), way, `--pg-${index}`);
-    figure.querySelector('.bend').textContent = way.bend;
-    figure.querySelector('.detour').textContent = way.detour;
-    figure.querySelector('.missed').textContent = way.missed[steps];
-    figure.querySelector('.chance').textContent = shown.chance;
+    const said = { missed: way.missed[steps], chance: shown.chance, bend: way.bend, detour: way.detour };
+    for (const [name, value] of Object.entries(said)) { // in every language
+      figure.querySelectorAll(`.${name}`).forEach((one) => { one.textContent = value; });
+    }
   });
 };
 const choose = (wanted) => {
