@@ -283,7 +283,7 @@ SPECS = (
         model=DDGAN,
         config=_CONFIG,
         recipe=Recipe(
-            num_steps=6000, batch_size=64, lr=1e-4, betas=_CONFIG.techniques.betas, decay="linear", ema=0.999
+            num_steps=1600, batch_size=64, lr=1e-4, betas=_CONFIG.techniques.betas, decay="linear", ema=0.999
         ),
         about=_ABOUT,
         switches=switches(_CONFIG.techniques, **dict.fromkeys(_LEFT_OUT)),
