@@ -3,7 +3,8 @@
 A row names a rule of `playground.symptoms`, the families it is for, and remedies, the best first: the coach
 offers the first one that the model has switches for and that is not in place already. The words are in
 ``locale/*/coach.json``: ``coach.KEY.title``, ``.seen``, ``.why`` and ``.try``; and for every family
-``coach.about.FAMILY``, what its curves should look like and when to stop.
+``coach.about.FAMILY``, what its curves should look like and when to stop. Two things about a model count
+beside its family: that it learns codes, which takes two turns, and that it starts from another's weights.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,9 @@ from playground.trends import Run
 
 ENOUGH = 50  # updates before anything can be said
 LEVELS = ("bad", "watch", "neutral", "good")  # the most urgent first
-ONE_LOSS = ("vae", "flow", "autoregressive", "diffusion")  # families in which one loss falls
+CODES = "codes"  # models that learn a vocabulary, whatever their family: two networks learn in turn
+STARTED = "started"  # models that start from the weights of another one
+ONE_LOSS = ("vae", "flow", "autoregressive", "diffusion", CODES)  # families in which one loss falls
 GAMES = ("gan", "hybrid")  # families in which two networks play: a hybrid's generator is a GAN's as well
 FAMILIES = (*GAMES, *ONE_LOSS)
 
@@ -63,6 +66,7 @@ class Rule(NamedTuple):
     families: Sequence[str]
     check: Callable[[Run], Found | None]
     remedies: Sequence[Change] = ()
+    silences: Sequence[str] = ()  # keys that are not said beside it: what it explains already
 
 
 SLOWER: Change = {"lr": Times(0.3, 1e-5)}
@@ -86,16 +90,26 @@ RULES = (
     )),
     Rule("gan.discriminator_wins", GAMES, symptoms.discriminator_wins, WEAKER_D),
     Rule("gan.generator_wins", GAMES, symptoms.generator_wins, STRONGER_D),
-    Rule("gan.blind", GAMES, symptoms.blind, ({"instance_noise": 0.0}, {"real_label": 0.9}, *STRONGER_D)),
+    Rule("gan.alone", GAMES, symptoms.alone, silences=(
+        "gan.discriminator_wins", "gan.generator_wins", "gan.blind",
+    )),
+    Rule("gan.blind", ("gan",), symptoms.blind, ({"instance_noise": 0.0}, {"real_label": 0.9}, *STRONGER_D)),
     Rule("gan.unconstrained", GAMES, symptoms.unconstrained, (CONSTRAINT,)),
     Rule("gan.approaching", GAMES, symptoms.approaching),
     Rule("gan.balance", GAMES, symptoms.balance),
     Rule("vae.collapse", ("vae",), symptoms.empty_codes, ({"beta": Times(0, 1)}, {"beta": Times(0.3, 0.3)})),
     Rule("vae.loose", ("vae",), symptoms.loose_codes, ({"beta": 1.0},)),
+    Rule("codes.few", (CODES,), symptoms.few_codes),
+    Rule("inherited", (STARTED,), symptoms.inherited, silences=("rising",)),
     Rule("rising", ONE_LOSS, symptoms.rising, (SLOWER,)),
     *(Rule(f"{family}.falling", (family,), symptoms.falling) for family in ONE_LOSS),
     *(Rule(f"{family}.flat", (family,), symptoms.flat, ({"decay": "cosine"},)) for family in ONE_LOSS),
 )  # fmt: skip
+
+
+def family(spec: ModelSpec) -> str:
+    """Which of `FAMILIES` the coach takes a model for."""
+    return CODES if "HasCodes" in spec.capabilities else spec.family
 
 
 def advise(
@@ -117,15 +131,18 @@ def advise(
     """
     known = {switch.key: switch for switch in schedules.switches_of(spec, spec.recipe)}
     standing = {key: switch.default for key, switch in known.items()} | dict(switches)
-    run = Run(curves, standing, since)
-    rules = [rule for rule in RULES if spec.family in rule.families]
+    run = symptoms.turn(Run(curves, standing, since))
+    tags = {family(spec), STARTED if spec.starts_from else ""}
+    rules = [rule for rule in RULES if tags & set(rule.families)]
     broken = symptoms.diverged(run) if run.step else None
     if run.num < ENOUGH and broken is None:
-        early = Advice("early", "neutral", (("step", run.step),), {}, {"step": f"< {since + ENOUGH:g}"})
+        early = Advice("early", "neutral", (("step", run.step),), {}, {"step": f"< {run.since + ENOUGH:g}"})
         return (early,) if rules else ()
     if broken is not None:  # nothing else can be trusted
         rules = [rule for rule in rules if rule.check is symptoms.diverged]
     said = [_advice(rule, seen, known, standing) for rule in rules if (seen := rule.check(run)) is not None]
+    silent = {key for rule in rules for key in rule.silences if any(a.key == rule.key for a in said)}
+    said = [advice for advice in said if advice.key not in silent]
     worst = [advice for advice in said if advice.level != "good"] or said
     if len(worst) > 1:  # "neither wins" is what remains to be said when nothing else is
         worst = [advice for advice in worst if advice.key != "gan.balance"]

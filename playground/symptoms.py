@@ -9,11 +9,14 @@ probability, ``score_fake`` an unbounded score, ``wasserstein`` an estimate of a
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
-from playground.trends import Run
+from playground.trends import WINDOW, Run
 
-LIKELIHOOD = ("bits_per_dim", "nats", "loss")  # the curve to follow where one loss falls: the first there is
+# The curve to follow where one loss falls: the first there is. Where two networks learn in turn it is the
+# loss of the one whose turn it is.
+LIKELIHOOD = ("bits_per_dim", "nats", "loss", "prior_nats", "reconstruction")
 
 # GANs
 SURE, CERTAIN = 0.05, 0.01  # D(fake) below which D is hard, and all but impossible, to fool
@@ -36,6 +39,9 @@ EMPTY = 2.0  # nats of KL below which the codes say nothing of the picture; abou
 LOOSE = 60.0  # nats of KL above which the codes leave the prior, when beta is below 1
 EXPLODED = 1.5  # times its best value: a loss that will not come back by itself
 FALLS, RISES = 0.003, 0.02  # relative change from one stretch to the next
+DOUBT = 3.0  # standard errors that a loss must rise by: that of a diffusion model is noisy
+FEW_CODES = 8.0  # words of a vocabulary that are in use: fewer cannot tell ten digits apart
+TAKEN = 500  # updates in which weights taken from another model explain a loss that does not fall
 
 
 class Found(NamedTuple):
@@ -61,18 +67,31 @@ def followed(run: Run) -> str | None:
     return next((name for name in LIKELIHOOD if run.has(name)), None)
 
 
+def turn(run: Run) -> Run:
+    """The run since the turn of the network that learns now: what was before was the loss of another one."""
+    name = followed(run)
+    if name is None:
+        return run
+    first = run.curves[name][0][0]
+    started = min(curve[0][0] for curve in run.curves.values() if curve)
+    return replace(run, since=max(run.since, first)) if first > started + WINDOW else run
+
+
 def diverged(run: Run) -> Found | None:
     """A value that is no number, a discriminator that is sure and wrong, or a loss far above its best."""
-    latest = {name: curve[-1][1] for name, curve in run.curves.items() if curve}
-    broken = {name: value for name, value in latest.items() if not math.isfinite(value)}
+    values = {name: curve[-1][1] for name, curve in run.curves.items() if curve}
+    broken = {name: value for name, value in values.items() if not math.isfinite(value)}
     if broken:
         return Found("bad", broken)
     if run.has("loss_d"):
         wrong = not run.has("wasserstein") and run.now("loss_d") > WRONG
         return found(run, "bad", {"loss_d": f"> {WRONG:g}"}, "loss_d") if wrong else None
     name = followed(run)
-    best = min(run.smooth(name)) if name else 0.0
-    if name is None or best <= 0 or run.now(name) < EXPLODED * best:
+    if name is None:
+        return None
+    course = run.smooth(name)
+    best, latest = min(course), min(course[-1], run.now(name))  # the mean alone is high while a loss falls
+    if best <= 0 or latest < EXPLODED * best:
         return None
     return found(run, "bad", {name: f"> {EXPLODED:g} × {best:.3g}"}, name)
 
@@ -107,6 +126,13 @@ def generator_wins(run: Run) -> Found | None:
     if not run.has("score_real", "score_fake") or gap(run) >= 0 or unbounded(run):
         return None
     return found(run, "watch", {"score_fake": "> score_real"}, "score_fake", "score_real")
+
+
+def alone(run: Run) -> Found | None:
+    """Only one of the two players learns."""
+    if run.has("loss_d") == run.has("loss_g"):
+        return None
+    return found(run, "neutral", {}, "loss_d", "loss_g", "d_real", "d_fake", "score_real", "score_fake")
 
 
 def blind(run: Run) -> Found | None:
@@ -195,10 +221,28 @@ def loose_codes(run: Run) -> Found | None:
     return found(run, "watch", {"kl": f"> {LOOSE:g}"}, "kl", "reconstruction")
 
 
-def rising(run: Run) -> Found | None:
-    """The loss goes up from one stretch to the next."""
+def few_codes(run: Run) -> Found | None:
+    """Most words of the vocabulary are never used."""
+    if not run.has("codes_used") or run.num < SETTLED or run.now("codes_used") > FEW_CODES:
+        return None
+    return found(run, "watch", {"codes_used": f"< {FEW_CODES:g}"}, "codes_used", "reconstruction")
+
+
+def inherited(run: Run) -> Found | None:
+    """The loss does not fall yet, and is that of weights which another model has learnt."""
     name = followed(run)
-    if name is None or diverged(run) or run.now(name) < run.before(name) + RISES * abs(run.before(name)):
+    if name is None or run.step > TAKEN or falling(run) or diverged(run):
+        return None
+    return found(run, "neutral", {name: f"= {run.before(name):.4g}"}, name)
+
+
+def rising(run: Run) -> Found | None:
+    """The loss goes up from one stretch to the next, by more than chance."""
+    name = followed(run)
+    if name is None or diverged(run):
+        return None
+    least = max(RISES * abs(run.before(name)), DOUBT * run.doubt(name))
+    if run.now(name) < run.before(name) + least:
         return None
     return found(run, "watch", {name: f"> {run.before(name):.4g}"}, name)
 

@@ -1,9 +1,11 @@
 """What the curves of a training do: their latest value, where they are going, whether they swing."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean
+from itertools import pairwise
+from statistics import fmean, variance
 from typing import Any
 
 WINDOW = 50  # updates of the latest stretch, at least
@@ -62,6 +64,14 @@ class Run:
         """The mean over the stretch before the latest; the latest where there is none."""
         values = self.between(name, self.step - 2 * self.span, self.step - self.span)
         return fmean(values) if values else self.now(name)
+
+    def doubt(self, name: str) -> float:
+        """The standard error of the difference between the latest stretch and that before; 0 of too few."""
+        edges = (self.step, self.step - self.span, self.step - 2 * self.span)
+        stretches = [self.between(name, first, last) for last, first in pairwise(edges)]
+        if min(map(len, stretches)) < 2:
+            return 0.0
+        return math.sqrt(sum(variance(values) / len(values) for values in stretches))
 
     def smooth(self, name: str, share: float = 1.0) -> list[float]:
         """Moving averages of the last `share` of the run."""

@@ -2,68 +2,27 @@
 
 import json
 import math
-import random
 from types import SimpleNamespace
 
 import pytest
-from tiny import SPEC
+from coach_helpers import (
+    BARE,
+    GAN,
+    GANS,
+    NUM,
+    SPECS_BY_FAMILY,
+    VAE,
+    curve,
+    game,
+    keys,
+    only,
+    scores,
+    swinging,
+)
 
 from playground import coach, locale, registry, replay, validation, weights
 from playground.trends import WINDOW, Run
 
-NUM = 600
-GANS = [name for name in registry.names("Samples") if registry.spec(name).family in coach.GAMES]
-GAN = registry.spec(GANS[0])
-VAE = next(spec for spec in map(registry.spec, registry.names("Encodes")) if spec.family == "vae")
-
-
-def curve(*levels, num=NUM, noise=0.02, every=1, seed=0):
-    """A curve through some levels at equal distances, with noise relative to each value."""
-    rng, points = random.Random(seed), []
-    for step in range(every, num + 1, every):
-        place = step / num * (len(levels) - 1)
-        left = min(int(place), len(levels) - 2) if len(levels) > 1 else 0
-        right = min(left + 1, len(levels) - 1)
-        value = levels[left] + (levels[right] - levels[left]) * (place - left)
-        points.append((step, value * (1 + noise * rng.gauss(0, 1))))
-    return points
-
-
-def game(real=0.75, fake=0.2, grad=1.0, **more):
-    """The curves of a balanced game but for what is given."""
-    given = {
-        "loss_d": curve(0.9),
-        "loss_g": curve(1.8),
-        "d_real": real,
-        "d_fake": fake,
-        "grad_g": grad,
-    } | more
-    return {name: curve(value) if isinstance(value, float) else value for name, value in given.items()}
-
-
-def scores(real, fake, *, wasserstein=True, loss_d=None):
-    gap = [(step, a - b) for (step, a), (_, b) in zip(real, fake, strict=True)]
-    told = {"loss_d": loss_d or [(step, -value) for step, value in gap], "loss_g": curve(1.0)}
-    told |= {"score_real": real, "score_fake": fake}
-    return told | ({"wasserstein": gap} if wasserstein else {})
-
-
-def keys(spec, curves, switches=None, since=0):
-    return [advice.key for advice in coach.advise(spec, switches or {}, curves, since)]
-
-
-def only(spec, curves, switches=None, since=0):
-    """The one thing the coach says."""
-    (advice,) = coach.advise(spec, switches or {}, curves, since)
-    return advice
-
-
-def swinging(low, high, period=100, num=NUM):
-    middle, half = (low + high) / 2, (high - low) / 2
-    return [(step, middle + half * math.sin(2 * math.pi * step / period)) for step in range(1, num + 1)]
-
-
-SPECS_BY_FAMILY = {spec.family: spec for spec in map(registry.spec, registry.names("Samples"))}
 WGAN = {"loss": "wasserstein", "penalty": "gradient penalty"}
 CASES = {
     "balance": (GAN, game(), {}, "gan.balance", "good", {}),
@@ -199,26 +158,16 @@ def test_the_worst_comes_first_and_nothing_is_praised_beside_it():
 
 
 def test_without_switches_there_is_advice_without_a_button():
-    bare = SimpleNamespace(family="gan", switches=(), recipe=SPEC.recipe)
+    bare = SimpleNamespace(family="gan", **BARE)
     assert not only(bare, game(0.99, 0.03)).changes
-    assert coach.advise(SimpleNamespace(family="other", switches=(), recipe=SPEC.recipe), {}, game()) == ()
+    assert coach.advise(SimpleNamespace(family="other", **BARE), {}, game()) == ()
 
 
 def recorded():
     return [name for name in registry.names("Samples") if registry.shipped(name)]
 
 
-# Curves the rules do not know yet: two phases, noise of unknown strength, weights of a teacher.
-_UNRULED = ("vqvae", "ddpm_mini", "one_step", "ddgan")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=pytest.mark.xfail(reason="no rules yet")) if n in _UNRULED else n
-        for n in recorded()
-    ],
-)
+@pytest.mark.parametrize("name", recorded())
 def test_shipped_trainings_are_never_called_bad(name):
     """Nor are they objected to at all for more than a moment."""
     try:

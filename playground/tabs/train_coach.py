@@ -42,7 +42,7 @@ def value(view: JobView) -> str:
         }
         for advice in advices(view)
     ]  # fmt: skip
-    family = f"coach.about.{view.request.spec.family}"
+    family = f"coach.about.{coach.family(view.request.spec)}"
     about = ""
     if family in locale.table("en"):
         about = f"<details><summary>{both('train.coach_about')}</summary><p>{both(family)}</p></details>"
