@@ -10,18 +10,33 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from playground.data import emoji, idx, toys
+from playground.data import emoji, idx, pairs, toys
 from playground.data.images import DataUnavailable, Images
 
-__all__ = ["DataUnavailable", "Images", "binarise", "in_turn", "load", "names", "to_float", "to_uint8"]
+__all__ = [
+    "DataUnavailable",
+    "Images",
+    "binarise",
+    "in_turn",
+    "load",
+    "names",
+    "pictures_of",
+    "to_float",
+    "to_uint8",
+]
 
 _LOADERS: dict[str, Callable[[str], Images]] = {
     "mnist": idx.load_mnist,
     "fashion_mnist": idx.load_fashion_mnist,
     "emoji_noto": emoji.load_noto,
     "emoji_twemoji": emoji.load_twemoji,
+    "emoji": emoji.load_both,
+    "emoji_named": emoji.load_named,
     **toys.LOADERS,
+    **pairs.LOADERS,
 }
+# Sets whose pictures are those of another, in part or under other labels: one classifier judges them all.
+_PICTURES_OF = {"emoji_noto": "emoji", "emoji_twemoji": "emoji", "emoji_named": "emoji"}
 _LOADED: dict[tuple[str, str], Images] = {}
 _LOCK = threading.Lock()  # guards the dictionary below
 _LOCKS: dict[tuple[str, str], threading.Lock] = {}  # one loads, perhaps for long, and others load other sets
@@ -53,6 +68,11 @@ def load(name: str, split: str = "train") -> Images:
         if (name, split) not in _LOADED:
             _LOADED[name, split] = _LOADERS[name](split)
         return _LOADED[name, split]
+
+
+def pictures_of(name: str) -> str:
+    """The data set that holds all the pictures of which these are some, perhaps under other labels."""
+    return _PICTURES_OF.get(name, name)
 
 
 def in_turn(num: int, start: int = 0, num_classes: int = 10) -> Tensor:

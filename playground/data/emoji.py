@@ -25,6 +25,7 @@ _SHA256 = {
 _CELL = 64  # pixels
 _PER_ROW = 48
 _HELD_OUT_EVERY = 10
+STYLES = ("Noto", "Twemoji")  # the two hands, in the order of the sheets
 
 
 class Entry(TypedDict):
@@ -56,6 +57,20 @@ def load_noto(split: str) -> Images:
 def load_twemoji(split: str) -> Images:
     """Twitter's drawings of the same emoji in the same order."""
     return _load("emoji_twemoji", "twemoji-64.webp", split)
+
+
+def load_both(split: str) -> Images:
+    """Google's drawings, then Twitter's, labelled by category."""
+    noto, twemoji = load_noto(split), load_twemoji(split)
+    both = torch.cat([noto.images, twemoji.images])
+    return Images("emoji", both, torch.cat([noto.labels, twemoji.labels]), noto.classes)
+
+
+def load_named(split: str) -> Images:
+    """The pictures of `load_both`, labelled by their place: emoji i is i as Noto, i + 1,906 as Twemoji."""
+    first, num = torch.tensor(indices(split)), len(entries())
+    classes = tuple(f"{entry['name']}, {style}" for style in STYLES for entry in entries())
+    return Images("emoji_named", load_both(split).images, torch.cat([first, first + num]), classes)
 
 
 def _load(name: str, file: str, split: str) -> Images:
