@@ -80,7 +80,6 @@ def test_the_cloud_follows_the_pen_and_is_measured(section):
     assert page.locator("#pg-posterior-tight svg .pg-line").count() == 1
 
 
-@pytest.mark.xfail(reason="the row of tabs reaches past a telephone's edge")
 @pytest.mark.parametrize(
     ("title", "ready"), [("Flow|流模型", "#pg-flow-way .bar"), ("VAE", "#pg-posterior .dim")]
 )
