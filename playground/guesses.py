@@ -30,6 +30,8 @@ _ENOUGH = 6  # draws of a digit from which on its mean says something
 _SHARE = 0.04  # of the draws that makes a digit count
 _ALIKE = 0.05  # from their mean: draws that are all but the same
 _HEEDED = 0.3  # of the distance from the mean that the small steps show
+_NEAR = 0.35  # of a place on the line, on either side: where density is compared
+_VALLEY = 0.5  # of the density at the lower of two bumps; between the halves of one bump it is above 1
 _NUM_SPREAD = 128  # test digits that the width of the best Gaussian is measured on
 
 Drawing = Iterator[Tensor | None]  # a batch of pictures, or None while one is on its way
@@ -224,6 +226,34 @@ def heeds_latent(ways: Sequence[Guesses]) -> bool | None:
     if not len(few.x0) or not len(many.x0) or many.apart < _ALIKE:
         return None
     return few.apart >= _HEEDED * many.apart
+
+
+def num_bumps(way: Guesses, found: Line) -> int:
+    """How many bumps a way's draws form on the line: two around the places -1 and 1, or one.
+
+    Two bumps have a valley between them. One bump is densest in its middle, however wide it is and however
+    the classifier cuts it in two: a Gaussian with the means of its halves at -1 and 1 is 1.4 times as dense
+    at 0. Draws read as other digits than those two lie anywhere on the line and are left out.
+    """
+    kept = torch.isin(way.classes, torch.tensor(found.ends)) if found.ends else slice(None)
+    places = found.place(way.x0[kept])
+    low, middle, high = ((places - at).abs().lt(_NEAR).sum().item() for at in (-1, 0, 1))
+    least = min(low, high)
+    return 2 if least >= _SHARE * len(way.x0) and middle < _VALLEY * least else 1
+
+
+def finding(ways: Sequence[Guesses]) -> str | None:
+    """What the draws of the large jump turned out to be, beside those of the small steps.
+
+    Returns:
+        ``"several"`` bumps; ``"one"`` bump, in which the draws differ; ``"overlooked"``, all but the same
+        picture whatever the latent; None where there is nothing to compare, as in `heeds_latent`.
+    """
+    heeded = heeds_latent(ways)
+    if not heeded:
+        return None if heeded is None else "overlooked"
+    few = next(way for way in ways if way.way == "few")
+    return "several" if num_bumps(few, common_line(ways)) > 1 else "one"
 
 
 def histogram(places: Tensor) -> list[float]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from contract_helpers import fresh
 from diffusers import DDPMScheduler
+from jumps_helpers import heaps
 
 from playground import data, guesses, judge, jumps, registry
 from playground.guesses import Guesses
@@ -214,14 +215,6 @@ def test_the_width_is_that_of_the_likeliest_gaussian():
     assert values[1] == max(values)
 
 
-def heaps(means, num=60, seed=0):
-    """Pictures in heaps around means along one pixel, and their classes."""
-    x = 0.1 * torch.randn(num * len(means), 1, 28, 28, generator=rng(seed))
-    classes = torch.arange(len(means)).repeat_interleave(num)
-    x[:, 0, 5, 5] += torch.tensor(means)[classes]
-    return x, classes
-
-
 def test_two_heaps_are_two_bumps_and_one_between_them_is_one():
     x, classes = heaps([-3.0, 3.0])
     found = guesses.line(x, classes + 4)
@@ -253,18 +246,3 @@ def test_rare_digits_are_no_kind():
     way = Guesses("few", registry.spec(FEW), iter(()), 1, torch.zeros(100, 1, 1, 1))
     way.classes = torch.tensor([1] * 60 + [2] * 37 + [3] * 3)
     assert way.num_kinds == 2 and way.counts()[:4] == [0, 60, 37, 3]
-
-
-def way_of(key, values):
-    x0 = torch.tensor(values).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
-    return Guesses(key, registry.spec(FEW), iter(()), 1, x0)
-
-
-def test_a_jump_that_overlooks_its_latent_is_found_out():
-    many = way_of("many", [-1.0, 1.0, -1.0, 1.0])
-    assert many.apart == 1.0
-    assert guesses.heeds_latent([way_of("few", [0.5, -0.5, 0.5, -0.5]), many]) is True
-    assert guesses.heeds_latent([way_of("few", [0.1, 0.101, 0.1, 0.1]), many]) is False
-    sure = way_of("many", [0.5, 0.501, 0.5, 0.5])
-    assert guesses.heeds_latent([way_of("few", [0.1, 0.1, 0.1, 0.1]), sure]) is None
-    assert guesses.heeds_latent([Guesses("few", registry.spec(FEW), iter(()), 1), many]) is None

@@ -7,7 +7,7 @@ import pytest
 from app_helpers import asked, opened, refused, updates
 from contract_helpers import fresh
 
-from playground import guesses, jumps, registry
+from playground import guesses, jumps, locale, registry
 from playground.tabs import common, diffuse_jumps, jumps_panel, jumps_request
 
 ONE, FEW, MANY = (jumps.names(key)[0] for key in jumps.KINDS)
@@ -53,14 +53,24 @@ def test_the_board_fills_and_ends_with_the_lesson(untrained, few_draws):
     assert shown[-1].count('class="bumps"') == shown[-1].count('class="digits"') == len(guesses.WAYS)
 
 
+@pytest.mark.parametrize("seen", ["several", "one", "overlooked", None])
+def test_the_words_follow_the_finding(untrained, few_draws, monkeypatch, seen):
+    monkeypatch.setattr(guesses, "finding", lambda ways: seen)
+    last, words = draw()[-1], locale.table("en")
+    assert words[f"jumps.why_few_{seen}"] in last and words[f"jumps.lesson_{seen}"] in last
+    others = {"several", "one", "overlooked", None} - {seen}
+    assert not [other for other in others if words[f"jumps.lesson_{other}"] in last]
+
+
 def test_the_endpoint_says_what_was_drawn(untrained, few_draws):
     found = diffuse_jumps.behind("test:4", t=2, seed=1)
     assert [way["way"] for way in found["ways"]] == list(guesses.WAYS) and found["t"] == 2
     for way in found["ways"]:
         assert way["num"] == sum(way["digits"]) == 8
         assert len(way["histogram"]) == guesses.BINS and sum(way["histogram"]) == pytest.approx(1)
-        assert opened(way["png"]).size == (8 * 28, 28)
+        assert opened(way["png"]).size == (8 * 28, 28) and way["bumps"] in (1, 2)
     assert json.loads(json.dumps(found)) == found
+    assert found["finding"] in ("several", "one", "overlooked", None)
     assert found["ways"][1]["digits"] == diffuse_jumps.behind("test:4", 2, 1)["ways"][1]["digits"]
 
 

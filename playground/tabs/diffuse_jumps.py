@@ -186,10 +186,13 @@ def behind(
 
     Returns:
         {"t", "xt": the noisy picture as a data URI, "between": the two digits whose means
-        lie at -1 and 1 of the histograms, null if only one was drawn, "limit": where histograms end, "ways":
+        lie at -1 and 1 of the histograms, null if only one was drawn, "limit": where histograms end,
+        "finding": what the draws of the large jump are: "several" bumps, "one", "overlooked" (all alike,
+        whatever the latent), null where the small steps find no variety either; "ways":
         for each of "one", "few", "bump" (a single Gaussian) and "many" (small steps) {"way", "model", "num",
-        "nfe", "milliseconds" of one draw, "digits": draws read as 0 to 9, "apart": root mean square distance
-        from their mean, "histogram": shares in 36 bins from -limit to limit, "png": the first draws}}.
+        "nfe", "milliseconds" of one draw, "digits": draws read as 0 to 9, "bumps" on the line (1 or 2),
+        "apart": root mean square distance from their mean, "histogram": shares in 36 bins from -limit to
+        limit, "png": the first draws}}.
     """
     session = common.session(request)
     wish = asked.guesses(one, few, many, picture, t, seed)

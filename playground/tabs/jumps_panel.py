@@ -96,13 +96,13 @@ def board(asked: AskedGuesses, xt: Tensor, ways: Sequence[Guesses], state: str) 
     )
     drawn = [way for way in ways if len(way.x0)]
     found = guesses.common_line(drawn) if drawn else None
-    heeded = guesses.heeds_latent(ways)
-    cards = "".join(_card(way, found, heeded) for way in ways)
+    seen = guesses.finding(ways)
+    cards = "".join(_card(way, found, seen) for way in ways)
     axis = "" if found is None else f'<p class="axis">{_axis(found)}</p>'
     lesson = ""
     if state == "done":
-        key = {True: "lesson", False: "lesson_overlooked", None: "lesson_sure"}[heeded]
-        lesson = f'<p class="lesson">{both(f"jumps.{key}")}</p>'
+        apart = {way.way: f"<b>{way.apart:.2f}</b>" for way in ways}
+        lesson = f'<p class="lesson">{both("jumps.measured", **apart)} {both(f"jumps.lesson_{seen}")}</p>'
     return (
         f'<div class="behind">{status}<div class="given">{given}<div><p>{both("jumps.given_note")}</p>'
         f'{axis}</div></div><div class="ways">{cards}</div>{lesson}</div>'
@@ -116,7 +116,7 @@ def _axis(found: Line) -> str:
     return both("jumps.axis_between", low=found.ends[0], high=found.ends[1])
 
 
-def _card(way: Guesses, found: Line | None, heeded: bool | None) -> str:
+def _card(way: Guesses, found: Line | None, seen: str | None) -> str:
     """One way: its draws, what the classifier reads in them, and where they lie on the line."""
     head = f"<h4>{both(f'jumps.draw_{way.way}')}</h4><small>{html.escape(way.spec.title)}</small>"
     card = f'<section style="--c:var(--pg-{COLOURS[way.way]})"><header>{head}</header>'
@@ -126,8 +126,9 @@ def _card(way: Guesses, found: Line | None, heeded: bool | None) -> str:
     facts = both("jumps.draw_facts", num=len(way.x0), nfe=way.nfe, milliseconds=number(each))
     sheet = panel.address(way.x0[:NUM_SHOWN].clamp(-1, 1), _COLUMNS)
     label = panel.spoken(f"jumps.draw_{way.way}")
-    why = "few_overlooked" if way.way == "few" and heeded is False else way.way
-    says = both("jumps.kinds", num=way.num_kinds, apart=f"{way.apart:.2f}")
+    why = f"few_{seen}" if way.way == "few" else way.way
+    num_bumps = guesses.num_bumps(way, found)
+    says = both("jumps.kinds", num=way.num_kinds, bumps=num_bumps, apart=f"{way.apart:.2f}")
     return (
         f'{card}<div class="sheet"><img src="{sheet}" alt="{label}"></div><p class="facts">{facts}</p>'
         f"{_histogram(way, found)}{_digits(way)}<p>{says} {both(f'jumps.why_{why}')}</p></section>"
@@ -175,6 +176,7 @@ def answer(asked: AskedGuesses, xt: Tensor, ways: Sequence[Guesses]) -> dict[str
         {
             "way": way.way, "model": way.spec.name, "num": len(way.x0), "nfe": way.nfe,
             "milliseconds": 1000 * way.seconds / len(way.x0), "digits": way.counts(), "apart": way.apart,
+            "bumps": guesses.num_bumps(way, found),
             "histogram": guesses.histogram(found.place(way.x0)),
             "png": panel.address(way.x0[:NUM_SHOWN].clamp(-1, 1), _COLUMNS),
         }
@@ -185,5 +187,6 @@ def answer(asked: AskedGuesses, xt: Tensor, ways: Sequence[Guesses]) -> dict[str
         "xt": panel.address(xt),
         "between": None if found.ends is None else list(found.ends),
         "limit": guesses.LIMIT,
+        "finding": guesses.finding(ways),
         "ways": drawn,
     }
