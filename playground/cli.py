@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import typer
 
-from playground import __version__, console, data, listing, registry, validation, weights
+from playground import __version__, console, data, hub, listing, registry, validation, weights
 from playground.console import Failure, Progress, duration
 from playground.spec import GenerativeModel, ModelSpec
 
@@ -87,14 +87,15 @@ def sample(
 ) -> None:
     """Draw pictures, 100 at a time: model, seed, number, label and controls decide every one of them."""
     path = Path(output)
-    spec = validation.model(name, "Samples")
+    spec = validation.model(name, "Samples", elsewhere=True)
     validation.count(num, 1, MAX_NUM)
     validation.seed(seed)
-    num_classes = len(data.load(spec.dataset, "test").classes)
+    num_classes = len(data.load(spec.dataset, "test").classes) if spec.conditional else 0
     wanted = validation.label(label, spec, num_classes)
     controls = validation.assignments(set_ or [], spec)
     console.check_output(path, (".png", ".npz"))
     labels = _labels(spec, num, wanted, num_classes)
+    _fetch(spec)
     images = np.concatenate(list(_draw(spec, registry.load(name), labels, seed, controls)))
     if path.suffix.lower() == ".npz":
         console.write(path, console.npz(images, labels))
@@ -103,13 +104,23 @@ def sample(
         console.write(path, _png(spec, images, request))
 
 
+def _fetch(spec: ModelSpec) -> None:
+    """Download a published model, with its progress."""
+    if spec.published is None or hub.here(spec):
+        return
+    with Progress(f"{spec.title}, {hub.megabytes(spec)} MB") as progress:
+        for share in hub.fetch(spec):
+            progress.update(share)
+
+
 def _png(spec: ModelSpec, images: np.ndarray, request: dict[str, Any]) -> bytes:
     """(N, H, W, C) uint8 as a grid that holds its request, as those of the Sample tab do."""
     from playground import figures
 
     picture = figures.grid(images)
     versions = {"playground": __version__, "torch": torch.__version__}
-    whole = {"weights_sha256": registry.card(spec.name)["sha256"], "versions": versions}
+    sha256 = registry.card(spec.name)["sha256"] if spec.published is None else None
+    whole = {"weights_sha256": sha256, "versions": versions}
     return figures.png_with_request(picture, request | whole)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from playground import registry
+from playground import hub, registry
 from playground.training import TrainEvent
 
 BEGIN = "<!-- models: `python -m playground list --readme README.md` writes this table from the cards -->"
@@ -48,7 +48,19 @@ def plain() -> str:
         parameters = f"{row['parameters']:,}"
         lines.append((row["name"], row["family"], row["dataset"], labels, parameters, capabilities, numbers))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    ours = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    return "\n".join([*ours, "", "Published by others, downloaded on first use:", *_elsewhere()])
+
+
+def _elsewhere() -> list[str]:
+    """A line for each published model: what it is, what it weighs, its licence and where it lies."""
+    lines = []
+    for name in registry.published():
+        spec = registry.spec(name)
+        assert spec.published is not None
+        size = f"{hub.megabytes(spec)} MB" + (", here" if hub.here(spec) else "")
+        lines.append(f"{name}  {spec.title}  {size}  {spec.published.licence}  {spec.published.page}")
+    return lines
 
 
 def headlines(metrics: dict[str, dict[str, Any]]) -> list[str]:

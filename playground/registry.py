@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from playground import device, models, weights
+from playground import device, hub, models, weights
 from playground.spec import GenerativeModel, ModelSpec
 
 MAX_BYTES = 2**30  # of loaded weights; the least recently used model makes room
@@ -37,8 +37,18 @@ def _specs() -> dict[str, ModelSpec]:
 
 
 def names(capability: str | None = None) -> list[str]:
-    """Every model, or those with a capability such as ``Samples``, oldest paper first within a family."""
-    kept = [s for s in _specs().values() if capability is None or capability in s.capabilities]
+    """Every model trained here, or those with a capability such as ``Samples``: by family, then by year."""
+    return _named(capability, False)
+
+
+def published(capability: str | None = None) -> list[str]:
+    """Every model that others trained and published, downloaded on first use, in the same order."""
+    return _named(capability, True)
+
+
+def _named(capability: str | None, from_elsewhere: bool) -> list[str]:
+    known = [s for s in _specs().values() if (s.published is not None) == from_elsewhere]
+    kept = [s for s in known if capability is None or capability in s.capabilities]
     families = list(dict.fromkeys(s.family for s in sorted(kept, key=lambda s: (s.year, s.name))))
     return [s.name for s in sorted(kept, key=lambda s: (families.index(s.family), s.year, s.name))]
 
@@ -88,8 +98,11 @@ def load(name: str) -> GenerativeModel:
             if key in _LOADED:
                 _LOADED.move_to_end(key)
                 return _LOADED[key]
-        model = spec_.build()
-        weights.load_state(name, model)
+        if spec_.published is None:
+            model = spec_.build()
+            weights.load_state(name, model)
+        else:
+            model = hub.open_published(spec_)
         model.eval().requires_grad_(False).to(where)
         with _LOCK:
             _LOADED[key] = model

@@ -6,6 +6,7 @@ lists its variants in ``SPECS``. Everything else (drop-downs, sliders, tabs, com
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -21,25 +22,29 @@ from playground.capabilities import (
     Encodes,
     Flows,
     FlowStep,
+    FollowsWords,
     HasCodes,
     HasLatent,
     HasLikelihood,
     HasPosterior,
     HasScore,
     HasStyles,
+    JudgesPatches,
     Jumps,
     PredictsPixels,
     Samples,
     SampleStep,
     Translates,
+    WordStep,
 )
 from playground.seeding import seeded
 
 __all__ = [
     "CAPABILITIES", "About", "Batch", "Classifies", "Completes", "Control", "DenoiseStep", "Denoises",
-    "Encodes", "FlowStep", "Flows", "GenerativeModel", "HasCodes", "HasLatent", "HasLikelihood",
-    "HasPosterior", "HasScore", "HasStyles", "Jumps", "ModelSpec", "PredictsPixels", "Recipe", "SampleStep",
-    "Samples", "Switch", "Translates", "Words",
+    "Encodes", "FlowStep", "Flows", "FollowsWords", "GenerativeModel", "HasCodes", "HasLatent",
+    "HasLikelihood", "HasPosterior", "HasScore", "HasStyles", "JudgesPatches", "Jumps", "ModelSpec",
+    "PredictsPixels", "Published", "Recipe", "SampleStep", "Samples", "Switch", "Translates", "WordStep",
+    "Words",
 ]  # fmt: skip
 
 
@@ -110,6 +115,31 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Published:
+    """Where weights lie that others trained and published; they are downloaded on first use.
+
+    Attributes:
+        page: what a person opens to read about them.
+        licence: under which they are published.
+        num_bytes: to download, about.
+        files: their names, those of the folder that `GenerativeModel.take_over` reads.
+        repo: of the Hugging Face Hub, where they lie there.
+        revision: the commit of that repository that is meant.
+        url: of the one file, where they lie elsewhere.
+        num_pictures: a sensible number to draw at once on a small machine.
+    """
+
+    page: str
+    licence: str
+    num_bytes: int
+    files: tuple[str, ...]
+    repo: str = ""
+    revision: str = ""
+    url: str = ""
+    num_pictures: int = 16
+
+
+@dataclass(frozen=True)
 class About:
     """What a visitor reads about a model."""
 
@@ -165,6 +195,17 @@ class GenerativeModel(nn.Module):
         fitting = {key: v for key, v in known.items() if key in own and v.shape == own[key].shape}
         self.load_state_dict(own | fitting)
 
+    def memory(self) -> dict[str, Tensor]:
+        """What a training keeps beside the weights (old fakes, say), for a checkpoint; by default nothing."""
+        return {}
+
+    def remember(self, memory: Mapping[str, Tensor]) -> None:
+        """Take over what `memory` returned before the checkpoint."""
+
+    def take_over(self, files: Path) -> None:
+        """Become the published model whose files lie in a folder; raises whatever a damaged file leads to."""
+        raise TypeError(f"{type(self).__name__} has no published weights.")
+
     def recalibrate(self, batches: Iterator[Batch]) -> None:
         """Recompute what averaged weights invalidate (batch norm's statistics); by default nothing."""
 
@@ -191,6 +232,7 @@ class ModelSpec:
         conditional: whether it takes labels.
         levels: grey levels of its pictures, 256 or 2.
         starts_from: the shipped model from whose weights a training starts (distillation), or nothing.
+        published: where its weights come from if others trained them; it is then not trained here.
     """
 
     name: str
@@ -209,6 +251,7 @@ class ModelSpec:
     conditional: bool = False
     levels: int = 256
     starts_from: str = ""
+    published: Published | None = None
 
     @property
     def capabilities(self) -> tuple[str, ...]:

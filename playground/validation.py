@@ -144,9 +144,10 @@ def choice(value: Any, name: str | Words | Term, allowed: Iterable[str]) -> str:
     raise InvalidInput(key, name=named(name), allowed=listed, value=shown(value))
 
 
-def model(value: Any, capability: str | None = None) -> ModelSpec:
-    """The spec of a model that has a capability."""
-    return registry.spec(choice(value, "model", registry.names(capability)))
+def model(value: Any, capability: str | None = None, *, elsewhere: bool = False) -> ModelSpec:
+    """The spec of a model that has a capability; with `elsewhere` it may be one that others published."""
+    known = registry.names(capability) + (registry.published(capability) if elsewhere else [])
+    return registry.spec(choice(value, "model", known))
 
 
 def models(value: Any, capability: str | None = None, minimum: int = 2, maximum: int = 6) -> list[ModelSpec]:

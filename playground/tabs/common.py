@@ -164,11 +164,11 @@ def offered(capability: str, owner: str = "") -> list[tuple[str, str]]:
     return own + [(registry.spec(name).title, name) for name in registry.names(capability)]
 
 
-def look_up(name: Any, capability: str) -> ModelSpec:
-    """The spec behind a model's name from outside, ``mine:NAME`` included."""
+def look_up(name: Any, capability: str, *, elsewhere: bool = False) -> ModelSpec:
+    """The spec behind a model's name from outside, ``mine:NAME`` included; published ones if `elsewhere`."""
     if isinstance(name, str) and name.startswith(MINE):
         name = name.removeprefix(MINE)
-    return validation.model(name, capability)
+    return validation.model(name, capability, elsewhere=elsewhere)
 
 
 def look_up_all(names: Any, capability: str, minimum: int, maximum: int) -> list[tuple[str, ModelSpec]]:
@@ -194,7 +194,7 @@ def obtain(name: str, owner: str) -> Any:
         if own is None:
             raise InvalidInput("common.gone")
         return own
-    if not registry.shipped(name):
+    if not registry.shipped(name) and registry.spec(name).published is None:
         raise InvalidInput("common.no_weights", model=registry.spec(name).title, name=name)
     return registry.load(name)
 

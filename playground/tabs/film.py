@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from playground import figures
+from playground import figures, hub
 from playground.locale import both, words
 from playground.race import Racer
 from playground.spec import ModelSpec, SampleStep
@@ -39,25 +39,49 @@ def _panel(stage: str, scrub: str, downloads: str, facts: str) -> str:
     )
 
 
-def blank() -> str:
-    """Before anything is drawn."""
-    return _panel(f"<p>{both('sample.ready')}</p>", "", "", "")
+def blank(key: str = "sample.ready") -> str:
+    """Before anything is drawn: a sentence."""
+    return _panel(f"<p>{both(key)}</p>", "", "", "")
+
+
+def source(spec: ModelSpec) -> str:
+    """Where a published model comes from, its size and its licence, as HTML; nothing for one of ours."""
+    if spec.published is None:
+        return ""
+    facts: dict[str, Any] = {
+        "megabytes": hub.megabytes(spec),
+        "licence": spec.published.licence,
+        "revision": spec.published.revision[:7] or "-",
+        "page": f'<a href="{spec.published.page}">{spec.published.page.removeprefix("https://")}</a>',
+    }
+    return both("sample.published_here" if hub.here(spec) else "sample.published", **facts)
+
+
+def downloading(spec: ModelSpec, share: float) -> str:
+    """While a published model arrives."""
+    chip = f'<span class="pg-chip pg-running">{both("sample.downloading", model=spec.title)}</span>'
+    facts = both("sample.downloaded", percent=round(100 * share), megabytes=hub.megabytes(spec))
+    return _panel("", _bar(spec, share), "", f"{chip}<span>{facts}</span>")
 
 
 def live(moment: SampleStep | None, spec: ModelSpec, share: float, left: float | None = None) -> str:
     """While it is drawn."""
     chip = f'<span class="pg-chip pg-running">{both("compare.drawing")}</span>'
-    percent = round(100 * share)
-    label = html.escape(" · ".join(words("compare.progress", model=spec.title)), quote=True)
-    bar = (
-        f'<div class="pg-bar" role="progressbar" aria-label="{label}" aria-valuemin="0" aria-valuemax="100" '
-        f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
-    )
+    bar = _bar(spec, share)
     if moment is None:
         return _panel("", bar, "", chip)
     seconds = number(left)
     facts = both("sample.drawing", step=moment.step, num_steps=moment.num_steps, seconds=seconds)
     return _panel(_screen([figures.to_pixels(moment.x)], spec), bar, "", f"{chip}<span>{facts}</span>")
+
+
+def _bar(spec: ModelSpec, share: float) -> str:
+    percent = round(100 * share)
+    label = html.escape(" · ".join(words("compare.progress", model=spec.title)), quote=True)
+    return (
+        f'<div class="pg-bar" role="progressbar" aria-label="{label}" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
+    )
 
 
 def final(film: Film, racer: Racer, spec: ModelSpec, request: dict[str, Any]) -> str:

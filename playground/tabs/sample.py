@@ -1,5 +1,6 @@
 """Sample: one model, its own controls, the pictures as they form, and what the model is."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import gradio as gr
 import torch
 
-from playground import __version__, figures, race, registry, validation
+from playground import __version__, figures, hub, race, registry, validation
 from playground.locale import LANGUAGES, both, text
 from playground.spec import Control, ModelSpec
 from playground.tabs import common, film
 from playground.tabs.film import Film
+from playground.tabs.runs import Run
 
 ORDER = 10
 TITLE = "sample.title"
@@ -37,7 +39,7 @@ def build() -> None:
     first = start_name()
     with gr.Row(elem_classes="pg-sample"):
         with gr.Column(scale=2, min_width=320):
-            name = gr.Dropdown(common.offered("Samples"), value=first, label=common.word("common.model"))
+            name = gr.Dropdown(offered(), value=first, label=common.word("common.model"))
             label = common.label_choice(registry.spec(first).conditional)
             with gr.Row():
                 seed = common.seed_number()
@@ -58,7 +60,7 @@ def build() -> None:
     )
     inputs = [name, seed, label, count, *(knob.component for knob in knobs)]
     parts = {"run": run, "panel": panel, "name": name, "upload": upload, "said": said}
-    connect(knobs, list(groups), inputs, [about, label, *groups.values()], parts)
+    connect(knobs, list(groups), inputs, [about, label, count, *groups.values()], parts)
     stop.click(stop_sample, queue=False, **common.PRIVATE)
     common.on_show(refresh, None, name)
     common.api(sample, "sample")
@@ -77,9 +79,11 @@ def connect(
 
     @common.guarded
     def choose(name: Any, request: gr.Request) -> list[Any]:
-        spec = common.look_up(name, "Samples")
+        spec = common.look_up(name, "Samples", elsewhere=True)
         label = gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)
-        return [about_text(spec), label, *(gr.update(visible=spec.name == other) for other in names)]
+        count = gr.update(value=spec.published.num_pictures) if spec.published else gr.skip()
+        groups = (gr.update(visible=spec.name == other) for other in names)
+        return [about_text(spec), label, count, *groups]
 
     @common.guarded
     def restore(content: Any, request: gr.Request) -> list[Any]:
@@ -101,6 +105,13 @@ def connect(
     )
 
 
+def offered(owner: str = "") -> list[tuple[str, str]]:
+    """(title, name): the models trained here, then the published ones with what they weigh."""
+    elsewhere = [registry.spec(name) for name in registry.published("Samples")]
+    weighed = [(f"{spec.title} · {hub.megabytes(spec)} MB", spec.name) for spec in elsewhere]
+    return common.offered("Samples", owner) + weighed
+
+
 def start_name() -> str:
     """The model that is shown first: of those with weights, if there are any, the one with most controls."""
     names = registry.names("Samples")
@@ -110,7 +121,7 @@ def start_name() -> str:
 def build_controls(first: str) -> tuple[dict[str, gr.Group], list[Knob]]:
     """A group of components for every model, of which only the chosen one's is shown."""
     groups, knobs = {}, []
-    for name in registry.names("Samples"):
+    for name in registry.names("Samples") + registry.published("Samples"):
         spec = registry.spec(name)
         with gr.Group(visible=name == first) as groups[name]:
             if not spec.controls:
@@ -148,12 +159,14 @@ def about_text(spec: ModelSpec) -> str:
             f"**{text('sample.weaknesses', code)}** {getattr(about.weaknesses, code)}\n\n{paper}\n\n</div>"
         )
     head = f"### {spec.title} · {spec.family}, {spec.year}"
+    if spec.published is not None:
+        first.append(film.source(spec))
     return "\n\n".join([head, *first, f"$${about.formula}$$", *second])
 
 
 def refresh(request: gr.Request) -> Any:
     """What can be chosen now, models trained in this page included."""
-    return gr.update(choices=common.offered("Samples", common.session(request)))
+    return gr.update(choices=offered(common.session(request)))
 
 
 @common.guarded
@@ -166,7 +179,7 @@ def prepare(
     name: Any, seed: Any, label: Any, num: Any, controls: Any
 ) -> tuple[ModelSpec, int, int | None, int, dict[str, Any]]:
     """Check a request; raises InvalidInput."""
-    spec = common.look_up(name, "Samples")
+    spec = common.look_up(name, "Samples", elsewhere=True)
     seed, num = validation.seed(seed), validation.count(num, 1, MAX_NUM)
     return spec, seed, validation.label(label, spec), num, validation.controls(spec, controls)
 
@@ -176,6 +189,10 @@ def run_sample(name: Any, seed: Any, label: Any, num: Any, controls: Any, sessio
     spec, seed, label, num, controls = prepare(name, seed, label, num, controls)
     throttle, frames = common.Throttle(), Film(num)
     with common.RUNS.open(session, KIND, newest=True) as run:
+        if spec.published is not None:
+            yield from fetch(spec, run)
+            if run.stopped:
+                return
         yield film.live(None, spec, 0.0)
         with run.turn():
             model = common.obtain(name, session)
@@ -194,6 +211,15 @@ def run_sample(name: Any, seed: Any, label: Any, num: Any, controls: Any, sessio
         return
     request = request_of(name, spec, seed, label, num, controls)
     yield film.final(frames, racer, spec, request)
+
+
+def fetch(spec: ModelSpec, run: Run) -> Iterator[str]:
+    """The panel while a published model is downloaded; a stop leaves the download to go on by itself."""
+    for share in hub.fetch(spec):
+        yield film.downloading(spec, share)
+        if run.stopped:
+            yield gr.skip() if run.superseded else film.blank("sample.download_goes_on")
+            return
 
 
 def request_of(
@@ -250,6 +276,8 @@ def sample(
     spec, seed, wanted, n, checked = prepare(name, seed, label, n, controls)
     session = common.session(request)
     with common.RUNS.open(session, KIND) as run:
+        if spec.published is not None:
+            deque(hub.fetch(spec), maxlen=0)
         with run.turn():
             model = common.obtain(name, session)
         racer = race.enter(name, model, n, wanted, seed, checked)

@@ -1,0 +1,152 @@
+"""Published models: listed apart, downloaded whole or not at all, one sentence where there is no network."""
+
+import threading
+
+import pytest
+import torch
+
+from playground import cli, hub, registry, seeding, validation
+from playground.spec import Published
+from playground.tabs import sample
+from playground.weights import WeightsError
+
+NAMES = registry.published()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache, and nothing loaded before or after."""
+    monkeypatch.setenv("PLAYGROUND_CACHE", str(tmp_path))
+    registry.unload()
+    yield tmp_path
+    registry.unload()
+
+
+def save_pipeline(where, size):
+    """A small pipeline as diffusers saves one, by the class that published ones are read with."""
+    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+
+    with seeding.seeded(0):
+        unet = UNet2DModel(
+            sample_size=size, block_out_channels=(4, 8), layers_per_block=1, norm_num_groups=4,
+            down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2, add_attention=False,
+        )  # fmt: skip
+    DDPMPipeline(unet, DDPMScheduler()).save_pretrained(where)
+    return unet
+
+
+def arrive(monkeypatch, spec):
+    """Let the download of a model bring a small pipeline, with the files it is known by."""
+    source = spec.published
+
+    def bring(given, name, where):
+        assert given is source
+        save_pipeline(where, spec.config.image_size)
+        (where / name).write_bytes((where / name).read_bytes() if (where / name).exists() else b"{}")
+
+    monkeypatch.setattr(hub, "_from_hub", bring)
+
+
+def test_published_models_stand_apart():
+    assert NAMES and not set(NAMES) & set(registry.names())
+    for name in NAMES:
+        found = registry.spec(name).published
+        assert found.num_bytes > 1e6 and found.licence and found.page.startswith("https://") and found.files
+        assert len(found.revision) == 40 if found.repo else found.url.startswith("https://")
+    with pytest.raises(validation.InvalidInput):
+        validation.model(NAMES[0])
+
+
+@pytest.mark.parametrize("name", registry.published("Samples"))
+def test_a_saved_pipeline_is_read_and_drawn_from(name, cache, monkeypatch):
+    spec = registry.spec(name)
+    arrive(monkeypatch, spec)
+    assert not hub.here(spec)
+    model = registry.load(name)
+    assert hub.here(spec) and registry.load(name) is model
+    generator = torch.Generator().manual_seed(0)
+    steps = list(model.sample(2, generator=generator, num_steps=3))
+    assert [step.step for step in steps] == [1, 2, 3] and steps[-1].nfe == 3
+    assert steps[-1].x.shape == (2, 3, spec.config.image_size, spec.config.image_size)
+    assert steps[-1].x.abs().max() <= 1
+
+
+def test_the_sampler_is_that_of_diffusers(cache, tmp_path):
+    from diffusers import DDIMPipeline, DDPMPipeline
+
+    spec = registry.spec("ddpm_cifar10")
+    save_pipeline(tmp_path / "saved", spec.config.image_size)
+    model = spec.build()
+    model.take_over(tmp_path / "saved")
+    pipeline = DDPMPipeline.from_pretrained(tmp_path / "saved")
+    theirs = DDIMPipeline(pipeline.unet, pipeline.scheduler)
+    theirs.set_progress_bar_config(disable=True)
+    x = theirs(2, torch.Generator().manual_seed(3), num_inference_steps=4, output_type="np").images
+    *_, ours = model.sample(2, generator=torch.Generator().manual_seed(3), num_steps=4)
+    assert torch.allclose((ours.x + 1) / 2, torch.from_numpy(x).permute(0, 3, 1, 2), atol=1e-4)
+
+
+def test_without_a_network_one_sentence(cache, monkeypatch, capsys):
+    def nothing(*_):
+        raise ConnectionError("nobody answers\nsecond line")
+
+    monkeypatch.setattr(hub, "_from_hub", nothing)
+    with pytest.raises(WeightsError, match="could not be downloaded from .*nobody answers") as caught:
+        registry.load("ddpm_cifar10")
+    assert "\n" not in str(caught.value)
+    assert cli.run(["sample", "ddpm_cifar10", "-o", str(cache / "x.png")]) == 2
+    assert "could not be downloaded" in capsys.readouterr().err and not (cache / "x.png").exists()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(WeightsError, match="HF_HUB_OFFLINE"):
+        registry.load("ddpm_cifar10")
+
+
+def test_damaged_files_are_refused_in_one_sentence(cache, monkeypatch):
+    spec = registry.spec("ddpm_cifar10")
+    hub.folder(spec).mkdir(parents=True)
+    for name in spec.published.files:
+        (hub.folder(spec) / name).write_bytes(b"garbage")
+    with pytest.raises(WeightsError, match="cannot be read .*delete"):
+        registry.load(spec.name)
+
+
+def test_one_download_however_many_ask_and_leaving_does_not_end_it(cache, monkeypatch):
+    spec = registry.spec("ddpm_cifar10")
+    go, calls = threading.Event(), []
+
+    def slow(source, name, where):
+        calls.append(name)
+        (where / f".{name}.partial").write_bytes(b"x" * 1000)
+        go.wait(20)
+        (where / f".{name}.partial").rename(where / name)
+
+    monkeypatch.setattr(hub, "_from_hub", slow)
+    first, second = hub.fetch(spec), hub.fetch(spec)
+    assert 0 <= next(first) < 1 and 0 <= next(second) < 1
+    first.close()
+    go.set()
+    assert all(0 <= share <= 1 for share in second)
+    assert calls == list(spec.published.files) and hub.here(spec)
+
+
+def test_a_file_of_the_web_arrives_whole_or_not_at_all(tmp_path):
+    origin, goal = tmp_path / "origin", tmp_path / "goal"
+    origin.write_bytes(b"weights" * 100)
+    source = Published("https://example.org", "BSD", 700, ("goal",), url=origin.as_uri())
+    hub._from_web(source, goal)
+    assert goal.read_bytes() == origin.read_bytes() and not list(tmp_path.glob(".*"))
+    goal.unlink()
+    with pytest.raises(OSError, match="far larger"):
+        hub._from_web(Published("https://example.org", "BSD", 300, ("goal",), url=origin.as_uri()), goal)
+    assert not goal.exists() and not list(tmp_path.glob(".*"))
+
+
+def test_the_sample_tab_says_what_it_will_download_and_waits(cache, monkeypatch):
+    spec = registry.spec("ddpm_cifar10")
+    assert (f"{spec.title} · 143 MB", spec.name) in sample.offered()
+    said = sample.about_text(spec)
+    assert "143 MB" in said and "Apache-2.0" in said and spec.published.page in said
+    arrive(monkeypatch, spec)
+    panels = list(sample.run_sample(spec.name, 0, "any", 1, {"num_steps": 2}, "hub-session"))
+    assert any("143 MB" in panel for panel in panels[:-1]) and "pg-done" in panels[-1]
+    assert "143 MB" in sample.about_text(spec)
