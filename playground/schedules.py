@@ -16,7 +16,7 @@ from playground.spec import GenerativeModel, ModelSpec, Recipe, Switch, Words
 # of progress, when recording
 _MOMENTS = (0.0, 0.01, 0.03, 0.07, 0.13, 0.21, 0.31, 0.43, 0.56, 0.7, 0.85, 1.0)
 _LIVE_SHARE = 0.05  # of the time may go into live previews
-DECAYS = ("cosine", "linear", "none")
+DECAYS = ("cosine", "linear", "linear, second half", "none")
 SWITCHES = (
     Switch("lr", Words("Learning rate", "学习率"), 1e-3, 1e-6, 1.0),
     Switch(
@@ -40,6 +40,7 @@ def lr_factor(recipe: Recipe, step: int, progress: float) -> float:
     shape = {
         "cosine": (1 + math.cos(math.pi * min(progress, 1.0))) / 2,
         "linear": 1 - min(progress, 1.0),
+        "linear, second half": min(1.0, 2 - 2 * min(progress, 1.0)),
         "none": 1.0,
     }[recipe.decay]
     return warm * (recipe.final_lr + (1 - recipe.final_lr) * shape)

@@ -16,14 +16,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from playground import data, registry
+from playground import data, previews, registry
 from playground.data import Images
 from playground.schedules import SWITCHES, PreviewClock, average_model, lr_factor, switches_of
 from playground.seeding import seeded
 from playground.spec import Batch, GenerativeModel, ModelSpec, Recipe
 from playground.weights import WeightsError, atomic_write
 
-NUM_PREVIEWS = 16
+NUM_PREVIEWS = previews.NUM_PREVIEWS
 _RECALIBRATION_BATCHES = 32
 _SNAPSHOT_EVERY = 50  # steps between copies of the last good state
 
@@ -189,17 +189,12 @@ class Training:
         return averaged.eval()
 
     def preview(self) -> Tensor | None:
-        """(16, C, H, W) in [-1, 1] on the CPU, the same latents and labels every time; None in a hurry."""
-        model = self.best_model()
-        labels = data.in_turn(NUM_PREVIEWS).to(self.device) if self.spec.conditional else None
-        generator = torch.Generator().manual_seed(self.seed)
-        with torch.no_grad():
-            for moment in model.sample(NUM_PREVIEWS, labels=labels, generator=generator, **self.spec.preview):
-                last = moment.x
-                if self.hurry:
-                    break
+        """(16, C, H, W) in [-1, 1] on the CPU, of the same things every time; None in a hurry."""
+        drawn = previews.draw(
+            self.spec, self.best_model(), self.dataset, self.seed, self.device, lambda: self.hurry
+        )
         self.model.train()
-        return None if self.hurry else last.detach().float().cpu()
+        return None if self.hurry else drawn
 
     def save(self, path: Path, extra: dict[str, Any] | None = None) -> None:
         """Write a checkpoint, whole or not at all."""
@@ -207,7 +202,7 @@ class Training:
         state = {
             "spec": self.spec.name, "dataset": self.dataset, "recipe": asdict(self.recipe), "seed": self.seed,
             "step": self.step, "elapsed": self.elapsed, "budgets": self.budgets, "changes": self.changes,
-            "model": self.model.state_dict(),
+            "model": self.model.state_dict(), "memory": self.model.memory(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "generator": self.generator.get_state(), "origin": self.origin, "teacher": self.teacher,
@@ -236,6 +231,7 @@ class Training:
                     f"The checkpoint {path} was made with another {key}; start without --resume."
                 )
         self.model.load_state_dict(state["model"])
+        self.model.remember(state.get("memory", {}))
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
         for name, optimizer in self.optimizers.items():
@@ -275,8 +271,8 @@ def train(training: Training, *, preview: str | None = None) -> Iterator[TrainEv
     Raises:
         TrainingDiverged: if a loss is not finite.
     """
-    previews = preview if "Samples" in training.spec.capabilities else None
-    speed, clock = 0.0, PreviewClock(previews, training.progress, training.step)
+    mode = preview if previews.possible(training.spec) else None
+    speed, clock = 0.0, PreviewClock(mode, training.progress, training.step)
     while training.progress < 1 or training.step == 0:
         start = time.perf_counter()
         metrics, lr = training.update()
