@@ -22,21 +22,19 @@ from playground.capabilities import (
     Encodes,
     Flows,
     FlowStep,
-    FollowsWords,
     HasCodes,
     HasLatent,
     HasLikelihood,
     HasPosterior,
     HasScore,
     HasStyles,
-    JudgesPatches,
     Jumps,
     PredictsPixels,
     Samples,
     SampleStep,
-    Translates,
-    WordStep,
 )
+from playground.capabilities_translation import JudgesPatches, Translates
+from playground.capabilities_words import FollowsWords, WordStep
 from playground.seeding import seeded
 
 __all__ = [

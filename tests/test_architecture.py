@@ -17,6 +17,8 @@ SOURCES = sorted([ROOT / "app.py", *(ROOT / "playground").rglob("*.py")])
 FLOORS = {
     "spec": 0,
     "capabilities": 0,
+    "capabilities_translation": 0,
+    "capabilities_words": 0,
     "device": 0,
     "paths": 0,
     "seeding": 0,
