@@ -100,7 +100,7 @@ class _Download:
                 if source.repo:
                     _from_hub(source, name, where)
                 elif not (where / name).is_file():
-                    _from_web(source, where / name)
+                    _from_web(source, name, where)
         except Exception as error:  # of the network, of the disk, of the Hub: its reader needs one sentence
             self.error = HubError(
                 f"{self.spec.title} could not be downloaded from {source.page} ({_first_line(error)}); "
@@ -123,10 +123,13 @@ def _from_hub(source: Published, name: str, where: Path) -> None:
     hf_hub_download(source.repo, name, revision=source.revision, local_dir=where, etag_timeout=_SILENCE)
 
 
-def _from_web(source: Published, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.partial")
+def _from_web(source: Published, name: str, where: Path) -> None:
+    path, partial = where / name, where / f".{name}.partial"
     try:
-        with urllib.request.urlopen(source.url, timeout=_SILENCE) as answer, partial.open("wb") as file:
+        with (
+            urllib.request.urlopen(source.url + name, timeout=_SILENCE) as answer,
+            partial.open("wb") as file,
+        ):
             while chunk := answer.read(_CHUNK):
                 file.write(chunk)
                 if file.tell() > 2 * source.num_bytes:

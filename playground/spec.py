@@ -123,7 +123,7 @@ class Published:
         files: their names, those of the folder that `GenerativeModel.take_over` reads.
         repo: of the Hugging Face Hub, where they lie there.
         revision: the commit of that repository that is meant.
-        url: of the one file, where they lie elsewhere.
+        url: what stands before their names on the web, where they lie elsewhere.
         num_pictures: a sensible number to draw at once on a small machine.
     """
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from playground import cli, hub, registry, seeding, validation
+from playground.models._translation_networks import ResnetConfig, ResnetGenerator
 from playground.spec import Published
 from playground.tabs import sample
 from playground.weights import WeightsError
@@ -130,15 +131,46 @@ def test_one_download_however_many_ask_and_leaving_does_not_end_it(cache, monkey
 
 
 def test_a_file_of_the_web_arrives_whole_or_not_at_all(tmp_path):
-    origin, goal = tmp_path / "origin", tmp_path / "goal"
-    origin.write_bytes(b"weights" * 100)
-    source = Published("https://example.org", "BSD", 700, ("goal",), url=origin.as_uri())
-    hub._from_web(source, goal)
-    assert goal.read_bytes() == origin.read_bytes() and not list(tmp_path.glob(".*"))
-    goal.unlink()
+    origin, here = tmp_path / "origin", tmp_path / "here"
+    origin.mkdir()
+    here.mkdir()
+    (origin / "goal").write_bytes(b"weights" * 100)
+    source = Published("https://example.org", "BSD", 700, ("goal",), url=f"{origin.as_uri()}/")
+    hub._from_web(source, "goal", here)
+    assert [path.name for path in here.iterdir()] == ["goal"]
+    assert (here / "goal").read_bytes() == (origin / "goal").read_bytes()
+    (here / "goal").unlink()
     with pytest.raises(OSError, match="far larger"):
-        hub._from_web(Published("https://example.org", "BSD", 300, ("goal",), url=origin.as_uri()), goal)
-    assert not goal.exists() and not list(tmp_path.glob(".*"))
+        hub._from_web(Published("https://example.org", "BSD", 300, ("goal",), url=source.url), "goal", here)
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("name", registry.published("Translates"))
+def test_published_generators_translate_both_ways(name, cache, monkeypatch):
+    spec = registry.spec(name)
+    networks = {file: ResnetGenerator(ResnetConfig(3, 3, 4, 2)) for file in spec.published.files}
+
+    def bring(source, file, where):
+        torch.save(official(networks[file]), where / file)
+
+    monkeypatch.setattr(hub, "_from_web", bring)
+    model, x = registry.load(name), torch.rand(1, 3, 32, 32) * 2 - 1
+    for direction, file in zip(("ab", "ba"), spec.published.files, strict=True):
+        assert torch.equal(model.translate(x, direction), networks[file](x))
+
+
+def official(network):
+    """The weights of a generator with two blocks under the names that published ones have."""
+    places = {"conv_in": 1, "down1": 4, "down2": 7, "up1": 12, "up2": 15, "conv_out": 19}
+    renamed = {}
+    for key, value in network.state_dict().items():
+        place, rest = key.split(".", 1)
+        if place == "blocks":
+            index, conv, kind = rest.split(".")
+            renamed[f"model.{10 + int(index)}.conv_block.{1 if conv == 'conv1' else 5}.{kind}"] = value
+        else:
+            renamed[f"model.{places[place]}.{rest}"] = value
+    return renamed
 
 
 def test_the_sample_tab_says_what_it_will_download_and_waits(cache, monkeypatch):
