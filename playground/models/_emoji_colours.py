@@ -5,6 +5,7 @@ white, grey and black as they are.
 """
 
 import math
+import random
 
 import torch
 from torch import Tensor
@@ -54,6 +55,15 @@ def angle_to(x: Tensor, colour: str) -> tuple[Tensor, Tensor]:
     found = torch.atan2(chroma[:, 1], chroma[:, 0])
     aim = math.atan2(float(wanted[1]), float(wanted[0]))
     return aim - found, chroma.norm(dim=1) > _FAINT
+
+
+def recoloured(x: Tensor, rng: random.Random) -> tuple[Tensor, str]:
+    """A picture (3, H, W) in another colour, and its name; unchanged, and no name, if it has no colour."""
+    colour = rng.choice([*COLOURS, "grey"])
+    if colour == "grey":
+        return without_colour(x[None])[0], rng.choice(["grey", "gray", "black and white"])
+    angle, coloured = angle_to(x[None], colour)
+    return (turn_hues(x[None], angle)[0], colour) if bool(coloured) else (x, "")
 
 
 def _mix(matrix: Tensor, x: Tensor) -> Tensor:

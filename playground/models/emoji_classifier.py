@@ -19,28 +19,30 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from playground.models._emoji_colours import turn_hues
-from playground.models.classifier import Block, Classifier, augment, conv
+from playground.models.classifier import Block, Classifier, ClassifierConfig, augment, conv
 from playground.nn import adam, rand, update
 from playground.spec import About, Batch, GenerativeModel, ModelSpec, Recipe, Words
 
 
 @dataclass(frozen=True)
-class EmojiClassifierConfig:
+class EmojiClassifierConfig(ClassifierConfig):
     """Shape of the network.
 
     Attributes:
         num_classes: categories to tell apart.
-        widths: channels on 32, 16, 8 and 4 pixels.
-        num_features: length of the feature vector.
+        width: channels on 32 pixels.
+        widths: channels on 16, 8 and 4 pixels.
+        num_blocks: residual blocks on 8 and on 4 pixels.
         dropout: share of the features hidden while it learns.
         smoothing: share of a label that is spread over all categories.
-        noise, shift, angle: how far `augment` goes in training.
         tint: radians by which hues turn in training, both ways.
     """
 
     num_classes: int = 9
-    widths: tuple[int, int, int, int] = (24, 64, 128, 192)
-    num_features: int = 128
+    channels: int = 3
+    width: int = 24
+    widths: tuple[int, int, int] = (64, 128, 192)
+    num_blocks: tuple[int, int] = (1, 1)
     dropout: float = 0.2
     smoothing: float = 0.1
     noise: float = 0.2
@@ -55,13 +57,14 @@ class EmojiClassifier(Classifier):
     def __init__(self, config: EmojiClassifierConfig) -> None:
         """Build it."""
         GenerativeModel.__init__(self)  # the trunk is another one than the digit classifier's
-        self.config, (a, b, c, d) = config, config.widths
+        self.config, self.habits, (b, c, d) = config, config, config.widths
+        early, late = config.num_blocks
         self.num_classes, self.num_features = config.num_classes, config.num_features
         self.trunk = nn.Sequential(
-            conv(3, a, 5, 2), nn.ReLU(),  # 32
-            conv(a, b, 3, 2), nn.ReLU(),  # 16
-            conv(b, c, 3, 2), nn.ReLU(), Block(c),  # 8
-            conv(c, d, 3, 2), nn.ReLU(), Block(d),  # 4
+            conv(config.channels, config.width, 5, 2), nn.ReLU(),  # 32
+            conv(config.width, b, 3, 2), nn.ReLU(),  # 16
+            conv(b, c, 3, 2), nn.ReLU(), *(Block(c) for _ in range(early)),  # 8
+            conv(c, d, 3, 2), nn.ReLU(), *(Block(d) for _ in range(late)),  # 4
             conv(d, config.num_features, 1), nn.ReLU(),
         )  # fmt: skip
         self.head = nn.Linear(config.num_features, config.num_classes)
@@ -73,7 +76,7 @@ class EmojiClassifier(Classifier):
 
     def augment(self, batch: Batch) -> Tensor:
         """The pictures of a batch as training sees them: paper stays white where a picture moves away."""
-        c, num, generator = self.config, len(batch.x), batch.generator
+        c, num, generator = self.habits, len(batch.x), batch.generator
         mirrored = (rand((num,), generator, batch.x.device) < 0.5).view(-1, 1, 1, 1)
         x = torch.where(mirrored, batch.x.flip(3), batch.x)
         x = turn_hues(x, c.tint * (2 * rand((num,), generator, x.device) - 1))
@@ -82,9 +85,9 @@ class EmojiClassifier(Classifier):
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
         """Cross-entropy on augmented pictures; the accuracy is of the same, augmented, batch."""
         features = self.features(self.augment(batch))
-        kept = rand(features.shape, batch.generator, features.device) >= self.config.dropout
-        logits = self.head(features * kept / (1 - self.config.dropout))
-        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.config.smoothing)
+        kept = rand(features.shape, batch.generator, features.device) >= self.habits.dropout
+        logits = self.head(features * kept / (1 - self.habits.dropout))
+        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.habits.smoothing)
         update(loss, optimizers["classifier"])
         accuracy = (logits.argmax(1) == batch.labels).float().mean()
         return {"loss": loss.item(), "accuracy": accuracy.item()}
@@ -108,8 +111,9 @@ SPECS: tuple[ModelSpec, ...] = (
                 "It judges the pictures of the models that draw emoji: distances are measured on its 128 "
                 "features, and its answers say whether words led to a thing of the right kind. "
                 "It has never seen the held-out emoji, every tenth one.",
-                "一个区分九类表情符号的小型残差网络,两种画风都认得。它为绘制表情符号的模型打分:距离在它的 128 维"
-                "特征上计算,它的判断说明文字是否画出了正确种类的东西。它从未见过留出的表情符号,即每十个中的一个。",
+                "一个区分九类表情符号的小型残差网络,两种画风都认得。它为绘制表情符号的模型打分:距离在它的"
+                " 128 维特征上计算,它的判断说明文字是否画出了正确种类的东西。"
+                "它从未见过留出的表情符号,即每十个中的一个。",
             ),
             formula=r"\mathcal{L} = -\log \operatorname{softmax}(W h(x))_{y}",
             strengths=Words(
@@ -117,8 +121,9 @@ SPECS: tuple[ModelSpec, ...] = (
                 "专为这些图片训练,速度快,数据与其他模型相同。",
             ),
             weaknesses=Words(
-                "It learnt from 1,715 emoji only, so it is far from sure of things it has never seen; what it "
-                "gets right of real held-out pictures is the most that drawn ones can be expected to reach.",
+                "It learnt from 1,715 emoji only, so it is far from sure of things it has never seen; "
+                "what it gets right of real held-out pictures is the most that drawn ones can be expected "
+                "to reach.",
                 "它只学过 1,715 个表情符号,对没见过的东西并无把握;它在真实的留出图片上的正确率,就是画出的图片"
                 "所能期望的上限。",
             ),

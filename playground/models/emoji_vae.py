@@ -1,9 +1,9 @@
-r"""The emoji autoencoder: 64x64 pixels to a grid of 8x8 codes and back, in which diffusion is cheap (2112.10752).
+r"""The emoji autoencoder: 64x64 pixels to 8x8 codes and back, among which diffusion is cheap (2112.10752).
 
 The first of the two stages of latent diffusion (section 3.1): an encoder squeezes a picture into a small
 latent, a decoder draws it again, and a faint pull towards N(0, I) keeps the latents smooth,
 
-    L = |x - x_hat| + edges |grad x - grad x_hat| + pull KL(q(z|x) || N(0, I)),    z ~ q(z|x) = N(mu, sigma^2).
+    L = |x - x_hat| + edges |grad x - grad x_hat| + pull KL(q(z|x) || N(0, I)),    q(z|x) = N(mu, sigma^2).
 
 The pull is far too weak for z to be drawn from N(0, I), as a plain VAE's is: that is the second stage's work.
 After training the latents are shifted and scaled to mean 0 and variance 1 in each channel (section G), so
@@ -171,7 +171,7 @@ SPECS: tuple[ModelSpec, ...] = (
             formula=r"\mathcal{L} = \lVert x - \hat x \rVert_1 + \lVert \nabla x - \nabla \hat x \rVert_1 + "
             r"\beta\, \mathrm{KL}(q(z|x) \,\|\, \mathcal{N}(0, I))",
             strengths=Words(
-                "Sixteen times fewer numbers than pixels, so whatever works on its codes is many times faster.",
+                "Sixteen numbers become one, so whatever works on its codes is many times faster.",
                 "编码的数字个数只有像素数值的十六分之一,因此在编码上工作的模型会快许多倍。",
             ),
             weaknesses=Words(
