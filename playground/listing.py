@@ -27,7 +27,18 @@ def facts(name: str) -> dict[str, Any]:
         "conditional": spec.conditional,
         "capabilities": list(spec.capabilities),
         "metrics": registry.card(name).get("metrics", {}) if registry.shipped(name) else {},
+        "published": elsewhere(name),
     }
+
+
+def elsewhere(name: str) -> dict[str, Any] | None:
+    """Where a model that others published comes from, and what it takes to have it; None for one of ours."""
+    spec = registry.spec(name)
+    if spec.published is None:
+        return None
+    source = spec.published
+    told = {"page": source.page, "revision": source.revision, "licence": source.licence}
+    return told | {"megabytes": hub.megabytes(spec), "here": hub.here(spec)}
 
 
 def _row(name: str) -> dict[str, Any]:
@@ -56,10 +67,9 @@ def _elsewhere() -> list[str]:
     """A line for each published model: what it is, what it weighs, its licence and where it lies."""
     lines = []
     for name in registry.published():
-        spec = registry.spec(name)
-        assert spec.published is not None
-        size = f"{hub.megabytes(spec)} MB" + (", here" if hub.here(spec) else "")
-        lines.append(f"{name}  {spec.title}  {size}  {spec.published.licence}  {spec.published.page}")
+        told = elsewhere(name) or {}
+        size = f"{told['megabytes']} MB" + (", here" if told["here"] else "")
+        lines.append(f"{name}  {registry.spec(name).title}  {size}  {told['licence']}  {told['page']}")
     return lines
 
 

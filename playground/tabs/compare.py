@@ -244,6 +244,7 @@ def models() -> list[dict[str, Any]]:
 
     Returns:
         For each its name, title, family, year, paper (arXiv number), data set, whether it takes a class
-        (conditional), whether its weights are here (shipped), its controls and the metrics of its card.
+        (conditional), whether its weights are here (shipped), its controls, the metrics of its card and,
+        for one that others published, where it is downloaded from on first use (published).
     """
-    return [common.describe(name) for name in registry.names("Samples")]
+    return [common.describe(name) for name in registry.names("Samples") + registry.published("Samples")]
