@@ -90,7 +90,7 @@ def sample(
     spec = validation.model(name, "Samples", elsewhere=True)
     validation.count(num, 1, MAX_NUM)
     validation.seed(seed)
-    num_classes = len(data.load(spec.dataset, "test").classes) if spec.conditional else 0
+    num_classes = 10 if spec.published else len(data.load(spec.dataset, "test").classes)
     wanted = validation.label(label, spec, num_classes)
     controls = validation.assignments(set_ or [], spec)
     console.check_output(path, (".png", ".npz"))
@@ -156,20 +156,18 @@ def _draw(
 @app.command()
 def translate(
     name: Name,
-    source: Annotated[str, typer.Argument(metavar="IN.png", help="The picture.")],
-    direction: Annotated[str, typer.Option(help="ab or ba.")],
+    source: Annotated[str, typer.Argument(metavar="IN.png", help="A PNG, JPEG or WebP file.")],
+    direction: Annotated[str, typer.Option(help="ab or ba; some models go one way only.")],
     output: Annotated[str, typer.Option("-o", "--output", help="OUT.png.")],
 ) -> None:
-    """Map a picture to the other domain."""
-    from playground import figures
+    """Map a picture, scaled to the model's size, to the other domain."""
+    from playground import figures, translating
 
-    spec = validation.model(name, "Translates")
-    if direction not in ("ab", "ba"):
-        raise Failure(f"The direction must be ab or ba; got '{direction}'.")
+    spec = validation.model(name, "Translates", elsewhere=True)
+    validation.choice(direction, "direction", translating.directions(spec))
     path = Path(output)
     console.check_output(path, (".png",))
-    channels, height, width = data.load(spec.dataset, "test").images.shape[1:]
-    x = console.read_png(Path(source), (channels, height, width))
+    x = translating.read(spec, direction, console.read(Path(source)))
     translator: Any = registry.load(name)
     with torch.no_grad():
         y = translator.translate(x.to(next(translator.parameters()).device), direction)
@@ -249,7 +247,8 @@ def evaluate(
     as_json: Json = False,
     write: Annotated[bool, typer.Option("--write", help="Put the numbers on the cards.")] = False,
     only: Annotated[
-        str | None, typer.Option(help="One part: speed, samples, truncation, likelihood, iwae or accuracy.")
+        str | None,
+        typer.Option(help="One part: speed, samples, truncation, likelihood, iwae, accuracy or translation."),
     ] = None,
 ) -> None:
     """Compute the numbers on the cards again."""

@@ -8,12 +8,8 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
 
-from playground import data, validation, weights
-from playground.validation import InvalidInput
+from playground import uploads, weights
 
 
 class Failure(Exception):
@@ -101,38 +97,14 @@ def npz(images: np.ndarray, labels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def read_png(path: Path, shape: tuple[int, int, int]) -> Tensor:
-    """A PNG as a model's input: alpha on white, scaled to the model's size.
-
-    Args:
-        path: of the PNG.
-        shape: (C, H, W) of the model's pictures.
-
-    Returns:
-        (1, C, H, W) in [-1, 1].
+def read(path: Path) -> bytes:
+    """The bytes of a file, of so many only that a picture that is too heavy is seen to be.
 
     Raises:
         Failure: if it cannot be read.
-        InvalidInput: if it is no PNG, or too large.
     """
-    channels, height, width = shape
     try:
-        content = path.read_bytes()
-        validation.png(content)
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
-            pixels = _eight_bits(picture).convert("RGBA")
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, InvalidInput):
-            raise
-        raise Failure(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}).") from error
-    white = Image.new("RGBA", pixels.size, "white")
-    flat = Image.alpha_composite(white, pixels).convert("L" if channels == 1 else "RGB")
-    scaled = np.array(flat.resize((width, height), Image.Resampling.LANCZOS), np.uint8)
-    return data.to_float(torch.from_numpy(scaled.reshape(1, height, width, channels)).permute(0, 3, 1, 2))
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """A 16-bit grey picture divided by 257: Pillow's own conversion clips it to white."""
-    if not picture.mode.startswith("I"):
-        return picture
-    return Image.fromarray((np.asarray(picture, np.float64) / 257).round().clip(0, 255).astype(np.uint8))
+        with path.open("rb") as file:
+            return file.read(uploads.MAX_BYTES + 1)
+    except OSError as error:
+        raise Failure(f"{path} cannot be read ({error.strerror or error}).") from error

@@ -16,19 +16,28 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from playground import data, judge, metrics, registry, truncation, weights
+from playground import data, judge, metrics, registry, translation_scores, truncation, weights, wording
 from playground.device import title
 from playground.judge import K, Metrics, class_entries, entry, quick
 from playground.measuring import BATCH, SEED, Clock, EvalEvent, Part, draw, labels_for
 from playground.nn import rand
-from playground.spec import Classifies, GenerativeModel, HasLatent, HasLikelihood, ModelSpec, Samples
+from playground.spec import (
+    Classifies,
+    FollowsWords,
+    GenerativeModel,
+    HasLatent,
+    HasLikelihood,
+    ModelSpec,
+    Samples,
+    Translates,
+)
 
 __all__ = ["EvalEvent", "evaluate", "evaluate_steps", "quick", "write_card"]
 
 MIN_NUM, MAX_NUM = 16, 10_000
 MAX_NEIGHBOURS = 5_000  # samples a side for those four
 IWAE_SAMPLES = 500
-PARTS = ("speed", "samples", "truncation", "likelihood", "iwae", "accuracy")
+PARTS = ("speed", "samples", "truncation", "likelihood", "iwae", "accuracy", "wording", "translation")
 _IWAE_BATCH = 10  # pictures at a time: 5,000 latents
 _SPEED_RUNS, _SPEED_SECONDS = 5, 20.0  # at most, for one batch size
 
@@ -62,8 +71,8 @@ def evaluate_steps(
     result: Metrics = {}
     if "speed" in only and isinstance(model, Samples):
         result |= yield from _speed(spec, model)
-    if "samples" in only and isinstance(model, Samples) and spec.dataset == judge.spec().dataset:
-        result |= yield from _samples(spec, model, num)
+    if "samples" in only and isinstance(model, Samples) and judge.of(spec.dataset) is not None:
+        result |= yield from _samples(spec, model, min(num, len(data.load(spec.dataset, "test"))))
     if "truncation" in only and truncation.applies(spec):
         result |= yield from truncation.measure(spec, model, min(num, truncation.MAX_NUM))
     if "likelihood" in only and isinstance(model, HasLikelihood):
@@ -72,6 +81,10 @@ def evaluate_steps(
         result |= yield from _iwae(spec, model, num)
     if "accuracy" in only and isinstance(model, Classifies):
         result |= yield from _accuracy(spec, model, num)
+    if "wording" in only and isinstance(model, FollowsWords):
+        result |= yield from wording.measure(spec, model, num)
+    if "translation" in only and isinstance(model, Translates):
+        result |= yield from translation_scores.measure(spec, model, num)
     yield EvalEvent("done", num, num, 0.0, result)
 
 

@@ -2,7 +2,8 @@
 
 A file is judged by its header before a pixel is decoded, and by its content rather than by its name:
 
-    bytes or data URI -> `content` -> `rgb` (H, W, 3) uint8 -> `digit` or `square` -> (1, C, H, W) in [-1, 1]
+    bytes or data URI -> `content` -> `rgb` (H, W, 3) uint8 -> `digit`, `square` or `letterbox`
+    -> (1, C, H, W) in [-1, 1]
 
 Every refusal is one sentence (`InvalidInput`).
 """
@@ -191,6 +192,28 @@ def square(pixels: np.ndarray, side: int, channels: int = 3) -> Tensor:
     part = part if channels == 3 else grey(part).round().astype(np.uint8)
     found = np.asarray(_resize(part, (side, side)), np.float64)
     return _tensor(found if found.ndim == 3 else found[:, :, None])
+
+
+def letterbox(pixels: np.ndarray, side: int, channels: int = 3, paper: float = 1.0) -> Tensor:
+    """All of a picture, as large as it fits, in the middle of a square; the rest is paper.
+
+    Args:
+        pixels: (H, W, 3) uint8, as `rgb` returns them.
+        side: of the result, in pixels.
+        channels: 3 for colours, 1 for grey.
+        paper: what fills the rest, in [-1, 1].
+
+    Returns:
+        (1, channels, side, side) in [-1, 1].
+    """
+    scale = side / max(pixels.shape[:2])
+    height, width = (max(1, round(length * scale)) for length in pixels.shape[:2])
+    part = pixels if channels == 3 else grey(pixels).round().astype(np.uint8)
+    small = np.asarray(_resize(part, (width, height)), np.float64)
+    sheet = np.full((side, side, *small.shape[2:]), 127.5 * (paper + 1))
+    top, left = (side - height) // 2, (side - width) // 2
+    sheet[top : top + height, left : left + width] = small
+    return _tensor(sheet if sheet.ndim == 3 else sheet[:, :, None])
 
 
 def _resize(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from contract_helpers import fresh, having, labels_for, pictures, rng
 
@@ -97,11 +98,33 @@ def test_completing_keeps_what_is_given(name):
 
 
 @having("Translates")
-def test_translations_go_both_ways(name):
-    x, _ = pictures(name, 2)
-    for direction in ("ab", "ba"):
-        y = fresh(name).translate(x, direction)
-        assert y.shape == x.shape and y.isfinite().all() and y.min() >= -1 and y.max() <= 1
+def test_translations_go_where_they_say(name):
+    model, spec = fresh(name), registry.spec(name)
+    rows, _ = pictures(name, 2)
+    assert model.directions and model.directions == spec.model.directions
+    for direction in model.directions:
+        x, truth = model.split(rows) if direction == "ab" else reversed(model.split(rows))
+        y = model.translate(x, direction)
+        assert y.shape == truth.shape and y.isfinite().all() and y.min() >= -1 and y.max() <= 1
+        assert torch.equal(y, model.translate(x, direction)), "without a generator nothing is random"
+        drawn, again = (model.translate(x, direction, rng()) for _ in range(2))
+        assert torch.equal(drawn, again)
+    with pytest.raises(ValueError, match="direction"):
+        model.translate(x, "up")
+    shown = model.translated_pairs(rows)
+    assert shown.shape == (8, max(model.channels), *rows.shape[2:]) and shown.min() >= -1 and shown.max() <= 1
+
+
+@having("JudgesPatches")
+def test_discriminators_judge_patch_by_patch(name):
+    model = fresh(name)
+    rows, _ = pictures(name, 2)
+    assert 1 < model.receptive_field() <= 70
+    for direction in model.directions:
+        x, y = model.split(rows) if direction == "ab" else reversed(model.split(rows))
+        patches = model.judge_patches(x, y, direction)
+        assert patches.dim() == 4 and patches.shape[:2] == (2, 1) and patches.isfinite().all()
+        assert patches[0].numel() > 1
 
 
 @having("Classifies")

@@ -152,7 +152,7 @@ class Negative(GenerativeModel, Translates):
         super().__init__()
         self.scale = torch.nn.Parameter(torch.tensor(-1.0))
 
-    def translate(self, x, direction):
+    def translate(self, x, direction, generator=None):
         return x * self.scale if direction == "ab" else x
 
 
@@ -187,7 +187,7 @@ def test_pictures_that_cannot_be_translated(capsys, monkeypatch):
     Path("cut.png").write_bytes(Path("good.png").read_bytes()[:45])
     for source in ("text.png", "cut.png", "missing.png", "."):
         refused(capsys, "translate", "negative", source, "--direction", "ab", "-o", "x.png")
-    assert "ab or ba" in refused(
+    assert "ab, ba" in refused(
         capsys, "translate", "negative", "good.png", "--direction", "up", "-o", "x.png"
     )
 

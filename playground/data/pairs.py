@@ -29,6 +29,7 @@ class Domain(NamedTuple):
         channels: 1 (grey) or 3 (red, green, blue).
         side: pixels along an edge.
         paper: what is there where nothing is drawn, in [-1, 1].
+        judge: the data set whose classifier knows such pictures; none if empty.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Domain(NamedTuple):
     channels: int
     side: int
     paper: float
+    judge: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,12 @@ def _outlines(split: str) -> tuple[Tensor, Tensor, Images]:
     return digits.images, sketches.outline(digits.images), digits
 
 
-_TWEMOJI = Domain("twemoji", Words("Twemoji", "Twemoji"), 3, 64, 1.0)
+_TWEMOJI = Domain("twemoji", Words("Twemoji", "Twemoji"), 3, 64, 1.0, "emoji")
 PAIRS = {
-    "emoji_styles": Pair(Domain("noto", Words("Noto", "Noto"), 3, 64, 1.0), _TWEMOJI, _styles),
+    "emoji_styles": Pair(Domain("noto", Words("Noto", "Noto"), 3, 64, 1.0, "emoji"), _TWEMOJI, _styles),
     "emoji_sketches": Pair(Domain("sketch", Words("Sketch", "线稿"), 1, 64, 1.0), _TWEMOJI, _sketches),
     "mnist_outlines": Pair(
-        Domain("digit", Words("Digit", "数字"), 1, 28, -1.0),
+        Domain("digit", Words("Digit", "数字"), 1, 28, -1.0, "mnist"),
         Domain("outline", Words("Outline", "空心轮廓"), 1, 28, -1.0),
         _outlines,
     ),
