@@ -1,6 +1,8 @@
-"""The classifier as a judge: what it sees in real pictures, and in a handful of new ones at once.
+"""The classifiers as judges: what they see in real pictures, and in a handful of new ones at once.
 
-The features of real pictures are computed once a process and kept; they belong to one loaded classifier.
+A data set's judge is the classifier that was trained on its pictures (`of`); where nothing else is said,
+digits are meant. The features of real pictures are computed once a process and kept; they belong to one
+loaded classifier.
 """
 
 import math
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from playground import data, metrics, registry
 from playground.spec import Classifies, GenerativeModel, ModelSpec
 
-NAME = "classifier"
+NAME = "classifier"  # of digits
 K = 5  # neighbours, in precision, recall, density and coverage
 NUM_QUICK = 2_000  # real pictures that a handful is compared with
 
@@ -29,8 +31,17 @@ _LOCK = threading.Lock()
 
 
 def spec() -> ModelSpec:
-    """Of the classifier; only models of its data set can be judged."""
+    """Of the digit classifier; only models of its data set can be judged by it."""
     return registry.spec(NAME)
+
+
+def of(dataset: str) -> str | None:
+    """The classifier that knows a data set's pictures, if there is one."""
+    pictures = data.pictures_of(dataset)
+    known = [
+        n for n in registry.names("Classifies") if data.pictures_of(registry.spec(n).dataset) == pictures
+    ]
+    return known[0] if known else None
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -57,8 +68,8 @@ def pictures(images: Tensor, levels: int) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def look(x: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, C, H, W) in [-1, 1] -> (B, F) features and (B, K) logits, on the CPU.
+def look(x: Tensor, name: str = NAME) -> tuple[Tensor, Tensor]:
+    """(B, C, H, W) in [-1, 1] -> (B, F) features and (B, K) logits of a classifier, on the CPU.
 
     Raises:
         ValueError: if a pixel is not finite.
@@ -66,14 +77,14 @@ def look(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     if not torch.isfinite(x).all():
         raise ValueError("A picture holds values that are not finite, so it cannot be judged.")
-    model = cast(Any, registry.load(NAME))
+    model = cast(Any, registry.load(name))
     x = x.to(device_of(model), torch.float32)
     return model.features(x).float().cpu(), model.logits(x).float().cpu()
 
 
 def features_steps(dataset: str, split: str, levels: int) -> Iterator[int]:
     """Look at all real pictures of a split, unless they are kept already; yields how many are done."""
-    model = registry.load(NAME)
+    model = registry.load(of(dataset) or NAME)
     kept, key = _kept(model), (dataset, split, levels)
     if key in kept:
         return
@@ -89,7 +100,7 @@ def features(dataset: str, split: str, levels: int) -> Tensor:
     """(N, F) features of all real pictures of a split, on the CPU; computed by the first who asks."""
     for _ in features_steps(dataset, split, levels):
         pass
-    return _kept(registry.load(NAME))[dataset, split, levels]
+    return _kept(registry.load(of(dataset) or NAME))[dataset, split, levels]
 
 
 def quick(images: Tensor, labels: Tensor | None = None, levels: int = 256) -> Metrics:

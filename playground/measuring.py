@@ -64,7 +64,7 @@ def labels_for(spec: ModelSpec, start: int, num: int, device: torch.device) -> T
 def draw(
     spec: ModelSpec, model: GenerativeModel, num: int, clock: Clock, controls: dict[str, Any] | None = None
 ) -> Steps[tuple[Tensor, Tensor]]:
-    """What the classifier sees in `num` samples: features (num, F) and logits (num, K).
+    """What the data set's classifier sees in `num` samples: features (num, F) and logits (num, K).
 
     The controls stand at their defaults but for those given.
     """
@@ -75,6 +75,6 @@ def draw(
         labels = labels_for(spec, start, size, device)
         for last in cast(Samples, model).sample(size, labels=labels, generator=generator, **chosen):
             yield clock.event(before + start + size * last.step // last.num_steps)
-        seen.append(judge.look(last.x))
+        seen.append(judge.look(last.x, judge.of(spec.dataset) or judge.NAME))
     features, logits = (torch.cat(parts) for parts in zip(*seen, strict=True))
     return features, logits
