@@ -24,13 +24,20 @@ MINE = "mine:"
 RUNS = Runs(per_session=3, in_all=48)
 
 _LOG = logging.getLogger("playground")
-_TABLES = {code: dict(locale.table(code)) for code in locale.LANGUAGES}
+_TABLES: dict[str, dict[str, str]] = {code: {} for code in locale.LANGUAGES}  # what components say
 I18N = gr.I18n(en=_TABLES["en"], **{"zh-CN": _TABLES["zh"], "zh-TW": _TABLES["zh"]})
 
 
 def word(key: str) -> Any:
-    """A phrase for a component's label, info, placeholder or value; the browser translates it."""
-    return I18N(key) if key in _TABLES["en"] else locale.text(key)
+    """A phrase for a component's label, info, placeholder or value; the browser translates it.
+
+    Only while the page is built: it is sent with the phrases that were asked for by then.
+    """
+    if key not in locale.table("en"):
+        return locale.text(key)
+    for code, table in _TABLES.items():
+        table[key] = locale.table(code)[key]
+    return I18N(key)
 
 
 def phrase(words: Words) -> Any:

@@ -33,10 +33,11 @@ def build() -> None:
     toys = [(common.word(f"velocity.{name}"), name) for name in velocity_field.TOYS]
     toy = gr.Radio(toys, value=toys[0][1], label=common.word("velocity.toy"))
     plane = gr.HTML(
-        velocity_field.scene(toys[0][1]), html_template=velocity_field.skeleton(), apply_default_css=False,
+        "", html_template=velocity_field.skeleton(), apply_default_css=False,
         css_template=panel.page("velocity.css"), js_on_load=panel.page("velocity.js"), elem_id="pg-velocity",
     )  # fmt: skip
     toy.change(field, toy, plane, queue=False, trigger_mode="always_last", **common.RAW)
+    common.on_show(field, toy, plane)  # a large picture that most pages never ask for
     _paths()
     _denoisers()
 
