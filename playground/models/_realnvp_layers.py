@@ -1,4 +1,8 @@
-"""The two layers of RealNVP: affine coupling, and normalisation that the first batch sets."""
+"""The two layers of RealNVP: affine coupling, and normalisation that the first batch sets.
+
+The variables may be of double precision while the weights are of single: the networks then see them rounded,
+the same both ways, and what inverts them loses nothing.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +37,11 @@ class ActNorm(nn.Module):
         """(B, C, H, W) -> the same shape and the log-determinant, a scalar."""
         if self.training and not self.initialised:
             self.initialise(x)
-        return x * self.log_scale.exp() + self.shift, self.log_scale.sum()
+        return x * self.log_scale.to(x.dtype).exp() + self.shift, self.log_scale.sum()
 
     def inverse(self, y: Tensor) -> Tensor:
         """The x that `forward` maps to y."""
-        return (y - self.shift) * torch.exp(-self.log_scale)
+        return (y - self.shift) * torch.exp(-self.log_scale.to(y.dtype))
 
 
 class Coupling(nn.Module):
@@ -62,10 +66,10 @@ class Coupling(nn.Module):
 
     def scale_shift(self, xa: Tensor) -> tuple[Tensor, Tensor]:
         """What stays -> s and t for what moves; s is bounded, a learned scale times tanh."""
-        h = self.first(xa) + self.place
+        h = self.first(xa.to(self.place.dtype)) + self.place
         h = h + self.conv2(F.relu(self.conv1(F.relu(h))))
         s, t = self.last(F.relu(h)).chunk(2, dim=1)
-        return self.log_scale.exp() * torch.tanh(s), t
+        return (self.log_scale.exp() * torch.tanh(s)).to(xa.dtype), t.to(xa.dtype)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The variables that stay and those that move."""
