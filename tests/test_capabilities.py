@@ -148,7 +148,7 @@ def test_flows_are_watched_layer_by_layer(name):
         assert step.places is None or sorted(step.places.tolist()) == list(range(num_dims))
     z, log_det = model.flow(x)
     assert torch.equal(steps[-1].h, model.encode(x).flatten(1))
-    torch.testing.assert_close(steps[-1].h.float(), z, rtol=1e-3, atol=1e-3)  # rounding grows with depth
+    torch.testing.assert_close(steps[-1].h.float(), z, rtol=1e-2, atol=1e-2)  # rounding grows with depth
     total = torch.stack([step.log_det for step in steps]).double().sum(0)
     torch.testing.assert_close(total.float(), log_det, rtol=1e-5, atol=1e-2)
     groups = torch.cat(model.latent_groups())
