@@ -16,7 +16,17 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from playground import data, judge, metrics, registry, translation_scores, truncation, weights, wording
+from playground import (
+    data,
+    judge,
+    metrics,
+    reconstruction,
+    registry,
+    translation_scores,
+    truncation,
+    weights,
+    wording,
+)
 from playground.device import title
 from playground.judge import K, Metrics, class_entries, entry, quick
 from playground.measuring import BATCH, SEED, Clock, EvalEvent, Part, draw, labels_for
@@ -37,7 +47,17 @@ __all__ = ["EvalEvent", "evaluate", "evaluate_steps", "quick", "write_card"]
 MIN_NUM, MAX_NUM = 16, 10_000
 MAX_NEIGHBOURS = 5_000  # samples a side for those four
 IWAE_SAMPLES = 500
-PARTS = ("speed", "samples", "truncation", "likelihood", "iwae", "accuracy", "wording", "translation")
+PARTS = (
+    "speed",
+    "samples",
+    "truncation",
+    "likelihood",
+    "iwae",
+    "reconstruction",
+    "accuracy",
+    "wording",
+    "translation",
+)
 _IWAE_BATCH = 10  # pictures at a time: 5,000 latents
 _SPEED_RUNS, _SPEED_SECONDS = 5, 20.0  # at most, for one batch size
 
@@ -79,6 +99,8 @@ def evaluate_steps(
         result |= (yield from _likelihood(spec, model, num)) | _round_trip(spec, model)
     if "iwae" in only and hasattr(model, "iwae"):
         result |= yield from _iwae(spec, model, num)
+    if "reconstruction" in only and reconstruction.applies(spec):
+        result |= yield from reconstruction.measure(spec, model, num)
     if "accuracy" in only and isinstance(model, Classifies):
         result |= yield from _accuracy(spec, model, num)
     if "wording" in only and isinstance(model, FollowsWords):
