@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
+from playground import graphs
 from playground.spec import Recipe
 
 
@@ -138,6 +139,9 @@ class UNet(nn.Module):
         self, x: Tensor, t: Tensor, labels: Tensor | None = None, extra: Tensor | None = None
     ) -> Tensor:
         """(B, C, H, W), (B,) times in [0, 1], (B,) int64 or None, (B, extra) -> (B, out_channels, H, W)."""
+        return graphs.run(self, self._pass, x, t, labels, extra)
+
+    def _pass(self, x: Tensor, t: Tensor, labels: Tensor | None, extra: Tensor | None) -> Tensor:
         embedding = self.embed(t, labels, extra)
         h = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         skips: list[Tensor] = []
