@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from playground import device, validation
+from playground import device, previews, validation
 from playground.job import Job, JobView, Request, reason
 from playground.roster import Roster
 from playground.spec import GenerativeModel
@@ -243,7 +243,7 @@ class Worker:
         """Close the training and keep the model: the averaged one, or after a failure the last good one."""
         run, last, kept = job.training, None, None
         try:
-            if run is not None and state == "done" and "Samples" in run.spec.capabilities:
+            if run is not None and state == "done" and previews.possible(run.spec):
                 last = run.preview()
             kept = job.harvest()
         except Exception as error:  # there is no memory for the last pass over the data either

@@ -91,6 +91,12 @@ def headlines(metrics: dict[str, dict[str, Any]]) -> list[str]:
         else:
             bits = metrics["nll_bits_per_dim"]
             found.append(f"{bits['value']:.3f} bits/dim, {bits['kind']} (N = {bits['num']:,})")
+    for direction in ("ab", "ba"):
+        if entry := metrics.get(f"l1_{direction}"):
+            lower = f"{abs(entry['lower']):.0%} {'lower' if entry['lower'] >= 0 else 'higher'}"
+            found.append(
+                f"L1 {direction} {entry['value']:.3f}, {lower} than doing nothing (N = {entry['num']:,})"
+            )
     for key, words in (("label_accuracy", "asked label right"), ("accuracy", "accuracy")):
         if entry := metrics.get(key):
             found.append(f"{words} {entry['value']:.2%} (N = {entry['num']:,})")

@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from playground import data
+from playground import data, registry
 from playground.spec import GenerativeModel, ModelSpec, Samples, Translates
 
 NUM_PREVIEWS = 16
@@ -16,6 +16,11 @@ _FROM = ("Samples", "Translates")  # capabilities that give something to see
 def possible(spec: ModelSpec) -> bool:
     """Whether a model of that spec has anything to show."""
     return any(capability in spec.capabilities for capability in _FROM)
+
+
+def names() -> list[str]:
+    """The models that have anything to show, in the registry's order."""
+    return [name for name in registry.names() if possible(registry.spec(name))]
 
 
 @torch.no_grad()

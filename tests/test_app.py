@@ -17,7 +17,7 @@ from playground.tabs import common, compare, sample
 
 NAMED = {
     "models", "sample", "compare", "train", "break_it", "interpolate", "likelihood", "complete",
-    "noise", "denoise", "restore", "flow", "posterior", "pixels", "receptive_field", "jumps",
+    "translate", "noise", "denoise", "restore", "flow", "posterior", "pixels", "receptive_field", "jumps",
 }  # fmt: skip
 
 

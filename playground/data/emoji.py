@@ -22,9 +22,9 @@ _SHA256 = {
     "twemoji-64.webp": "55f3af41a59206e20c1747f1d795ca98da2c19ff8fc8c814e3d9d256e8f34fe9",
     "emoji.json": "0ccbc5d4421a6ae3c4e15e56c69a8d280d3654bce39b5b1fc59f594a6251db91",
 }
-_CELL = 64  # pixels
+SIDE = 64  # pixels
 _PER_ROW = 48
-_HELD_OUT_EVERY = 10
+HELD_OUT_EVERY = 10
 STYLES = ("Noto", "Twemoji")  # the two hands, in the order of the sheets
 
 
@@ -46,7 +46,7 @@ def entries() -> tuple[Entry, ...]:
 
 def indices(split: str) -> list[int]:
     """Which emoji of the sheets a split holds: ``test`` has the multiples of ten, ``train`` the rest."""
-    return [i for i in range(len(entries())) if (i % _HELD_OUT_EVERY == 0) == (split == "test")]
+    return [i for i in range(len(entries())) if (i % HELD_OUT_EVERY == 0) == (split == "test")]
 
 
 def load_noto(split: str) -> Images:
@@ -90,9 +90,9 @@ def _sheet(file: str) -> torch.Tensor:
         raise DataUnavailable(f"{_FOLDER / file} cannot be read ({error}); restore it.") from error
     white = Image.new("RGBA", rgba.size, "white")
     rgb = np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
-    rows = rgb.shape[0] // _CELL
-    cells = rgb.reshape(rows, _CELL, _PER_ROW, _CELL, 3).transpose(0, 2, 4, 1, 3)
-    return torch.from_numpy(cells.reshape(-1, 3, _CELL, _CELL)[: len(entries())].copy())
+    rows = rgb.shape[0] // SIDE
+    cells = rgb.reshape(rows, SIDE, _PER_ROW, SIDE, 3).transpose(0, 2, 4, 1, 3)
+    return torch.from_numpy(cells.reshape(-1, 3, SIDE, SIDE)[: len(entries())].copy())
 
 
 def _checked(file: str) -> bytes:

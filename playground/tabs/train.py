@@ -12,13 +12,13 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
-from playground import jobs, locale, registry, validation
+from playground import jobs, locale, registry
 from playground.job import FINAL
 from playground.spec import ModelSpec
 from playground.tabs import common, train_actions, train_charts, train_coach, train_form, train_panel
 from playground.tabs.runs import Run
 from playground.tabs.train_form import Form
-from playground.tabs.train_request import MAX_API_STEPS, check, report
+from playground.tabs.train_request import MAX_API_STEPS, check, report, trainable
 from playground.tabs.train_watch import watch
 
 ORDER = 20
@@ -44,7 +44,7 @@ def train(
 
     Args:
         model: name of a model, as /models lists it.
-        dataset: "mnist" or "fashion_mnist".
+        dataset: "mnist" or "fashion_mnist" for models of digits; else the one that /models says.
         seed: of the first weights, the order of the pictures and all noise; 0 to 4294967295.
         num_steps: updates, 1 to 2000.
         learning_rate: 1e-6 to 1; here and below the model's own by default.
@@ -104,12 +104,12 @@ def _acting(form: Form) -> tuple[Callable[..., Any], ...]:
 
     @common.guarded
     def apply(request: gr.Request, job_id: Any, *values: Any) -> None:
-        spec = validation.model(values[0], "Samples")
+        spec = trainable(values[0])
         train_actions.turn(job_id, spec.name, form.turned(spec, values), common.language(request))
 
     @common.guarded
     def players(request: gr.Request, job_id: Any, *values: Any) -> None:
-        spec = validation.model(values[0], "Samples")
+        spec = trainable(values[0])
         if train_actions.going(job_id) and jobs.worker().view(job_id).request.spec == spec:
             jobs.worker().change(job_id, {"players": form.turned(spec, values).get("players")})
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import gradio as gr
 
-from playground import data, diagnosis, jobs, locale, registry, replay, validation
+from playground import data, diagnosis, jobs, locale, registry, replay
 from playground.job import FINAL, Request
 from playground.tabs import common, train_charts, train_coach, train_form, train_panel
 from playground.tabs.train_form import Form
-from playground.tabs.train_request import data_title, datasets
+from playground.tabs.train_request import data_title, datasets, trainable
 from playground.validation import InvalidInput
 
 
@@ -83,6 +83,8 @@ def neighbours(job_id: Any, request: gr.Request) -> str:
     step, x = view.moments[-1]
     with common.RUNS.open(common.session(request), "neighbours") as run, run.turn():
         images = data.load(view.request.dataset, "train").images
+        if x.shape[1:] != images.shape[1:]:  # of pairs: a translation is shown beside the true picture
+            raise InvalidInput("train.no_neighbours")
         rows, distances = diagnosis.nearest(x, images)
     return train_panel.nearest(x, images[rows], distances, step)
 
@@ -90,7 +92,7 @@ def neighbours(job_id: Any, request: gr.Request) -> str:
 @common.guarded
 def replayed(model: Any, request: gr.Request) -> str:
     """The film of how a model's shipped weights were trained."""
-    spec = validation.model(model, "Samples")
+    spec = trainable(model)
     recorded = replay.read(spec.name)
     card, frames = registry.card(spec.name), recorded["frames"]
     about = locale.both(
@@ -104,7 +106,7 @@ def replayed(model: Any, request: gr.Request) -> str:
 def chosen(form: Form, model: Any, job_id: Any) -> list[Any]:
     """What a model brings along: data sets, batch size, switches, and the figures its training will have."""
     try:
-        spec = validation.model(model, "Samples")
+        spec = trainable(model)
     except InvalidInput:
         return [gr.skip()] * (3 + len(form.shown))
     names = [(data_title(name), name) for name in datasets(spec)]

@@ -44,7 +44,9 @@ class Chart:
     log: bool = False
 
 
-MAIN = ("loss", "loss_d", "loss_g", "reconstruction", "kl")  # all nats, or the two players' stakes
+MAIN = (  # all nats, or the players' stakes
+    "loss", "loss_d", "loss_g", "reconstruction", "kl", "loss_d_a", "loss_g_ba", "loss_d_b", "loss_g_ab",
+)  # fmt: skip
 CHARTS = (
     Chart("verdict", ("d_real", "d_fake"), (0.0, 1.0), (0.5,), 2),
     Chart("score", ("score_real", "score_fake"), None, (), 2),
@@ -53,6 +55,9 @@ CHARTS = (
     Chart("penalty", ("penalty",), None, (), 5),
     Chart("class_entropy", ("class_entropy",), (0.0, math.log2(10)), (math.log2(10),), 3),
     Chart("distinct", ("distinct",), (0.0, 1.0), (1.0,), 4),
+    Chart("cycle", ("cycle_a", "cycle_b")),
+    Chart("identity", ("idt_a", "idt_b"), None, (), 2),
+    Chart("l1", ("l1",)),
 )
 
 
@@ -76,6 +81,8 @@ def expected(spec: ModelSpec, dataset: str, switches: Mapping[str, Any] | None =
         unbounded = standing.get("loss") in ("wasserstein", "hinge")
         names += ["score_real", "score_fake"] if unbounded else ["d_real", "d_fake"]
         names += ["grad_d", "grad_g"]
+    brought = {"lambda_cycle": "cycle_a", "lambda_identity": "idt_a", "lambda_l1": "l1"}
+    names += [name for key, name in brought.items() if key in standing]
     if possible(spec, dataset):
         names += ["class_entropy", "distinct"]
     return [chart for chart in CHARTS if set(chart.names) & set(names)]

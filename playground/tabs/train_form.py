@@ -10,13 +10,13 @@ from typing import Any
 
 import gradio as gr
 
-from playground import locale, registry, validation
+from playground import locale, previews, registry, validation
 from playground.job import Request
 from playground.jobs import MAX_PACE
 from playground.schedules import switches_of
 from playground.spec import ModelSpec, Switch
 from playground.tabs import common
-from playground.tabs.train_request import check, data_title, datasets
+from playground.tabs.train_request import check, data_title, datasets, trainable
 
 FIELDS = ("model", "dataset", "seed", "num_steps", "minutes", "batch_size", "pace")
 _BESIDE = ("lr", "players")  # switches that stand elsewhere than among the techniques
@@ -50,8 +50,8 @@ def live_keys(spec: ModelSpec) -> set[str]:
 
 
 def all_switches() -> list[Switch]:
-    """Every different switch of any model that draws."""
-    every = [s for name in registry.names("Samples") for s in own_switches(registry.spec(name))]
+    """Every different switch of any model that draws or translates."""
+    every = [s for name in previews.names() for s in own_switches(registry.spec(name))]
     return list({_same(switch): switch for switch in every}.values())
 
 
@@ -85,7 +85,7 @@ class Form:
     def request(self, values: Sequence[Any]) -> tuple[Request, float]:
         """The training the form asks for, and its pace; raises InvalidInput."""
         fields, _ = self.split(values)
-        spec = validation.model(fields["model"], "Samples")
+        spec = trainable(fields["model"])
         turned, default = self.turned(spec, values), {s.key: s.default for s in own_switches(spec)}
         differ = {key: value for key, value in turned.items() if value != default[key]}
         lr = differ.pop("lr", None)
@@ -144,7 +144,7 @@ def build(first: ModelSpec) -> Form:
     own = {_same(s): s.default for s in own_switches(first)}
     shown = {s: (_same(s) in own, own.get(_same(s), s.default)) for s in switches}
     with gr.Row():
-        names = [(registry.spec(n).title, n) for n in registry.names("Samples")]
+        names = [(registry.spec(n).title, n) for n in previews.names()]
         form.fields["model"] = gr.Dropdown(
             names, value=first.name, label=common.word("common.model"), min_width=150
         )

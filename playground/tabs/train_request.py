@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from playground import figures, jobs, locale, validation, weights
+from playground import figures, jobs, locale, previews, registry, validation, weights
+from playground.data import pairs
 from playground.job import JobView, Request
 from playground.spec import ModelSpec
 from playground.validation import Term
@@ -22,6 +23,11 @@ _KEEP_FILES = 6 * 3600.0
 def datasets(spec: ModelSpec) -> tuple[str, ...]:
     """What a model can be trained on."""
     return DATASETS if spec.dataset in DATASETS else (spec.dataset,)
+
+
+def trainable(model: Any) -> ModelSpec:
+    """A model that can be trained here: it draws or translates."""
+    return registry.spec(validation.choice(model, "model", previews.names()))
 
 
 def check(
@@ -39,7 +45,7 @@ def check(
 
     `switches` is a mapping from names to values, as `validation.switches` takes them, or None.
     """
-    spec = validation.model(model, "Samples")
+    spec = trainable(model)
     recipe = spec.recipe
     if num_steps is not None:
         recipe = replace(recipe, num_steps=validation.integer(num_steps, "num_steps", 1, most))
@@ -57,6 +63,9 @@ def check(
 
 def data_title(name: str) -> str:
     """What people call a data set."""
+    if name in pairs.LOADERS:
+        a, b = pairs.pair(name).domains
+        return f"{a.title.en} / {b.title.en}" + (" (unpaired)" if name.endswith("_unpaired") else "")
     return {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}.get(name, name)
 
 
