@@ -79,6 +79,7 @@ def stop(request: gr.Request) -> None:
 
 
 @common.guarded
+@panel.settled
 def compare(request: gr.Request, pad: Any, pick: Any, seed: Any) -> Iterator[Any]:
     """Noise the picture step by step and in one jump, by every schedule, and show where both end."""
     x0, seed = chosen(pad, pick), validation.seed(seed)

@@ -109,6 +109,7 @@ def stop_draw(request: gr.Request) -> None:
 
 
 @common.guarded
+@panel.settled
 def walk(
     request: gr.Request, one: Any, few: Any, many: Any, seed: Any, label: Any, num_steps: Any
 ) -> Iterator[Any]:
@@ -142,6 +143,7 @@ def draw(
     wish, session = asked.guesses(one, few, many, picture, t, seed), common.session(request)
     throttle = common.Throttle(2)
     with common.RUNS.open(session, DRAW, newest=True) as run:
+        yield drawn.waiting()
         xt, ways = entered(wish, session, run)
         yield drawn.board(wish, xt, ways, "running")
         for _ in drawing(ways, run):

@@ -10,9 +10,20 @@ from playground import data, figures, svg
 from playground.locale import both
 from playground.spec import Words
 from playground.tabs import diffuse_request
-from playground.tabs.latent_panel import address, busy, chip, page, spoken, stopped
+from playground.tabs.latent_panel import address, busy, chip, page, settled, spoken, stopped
 
-__all__ = ["address", "array", "busy", "chip", "page", "pick_skeleton", "plot", "spoken", "stopped"]
+__all__ = [
+    "address",
+    "array",
+    "busy",
+    "chip",
+    "page",
+    "pick_skeleton",
+    "plot",
+    "settled",
+    "spoken",
+    "stopped",
+]
 
 PLOT = (410, 210)  # of the view box, pixels
 _EVERY = 12  # of the emoji one in so many is shown

@@ -118,6 +118,7 @@ def check(source: Any, refiner: Any, strength: Any, num: Any, seed: Any) -> Aske
 
 
 @common.guarded
+@panel.settled
 def refine(
     request: gr.Request, source: Any, refiner: Any, strength: Any, num: Any, seed: Any
 ) -> Iterator[Any]:

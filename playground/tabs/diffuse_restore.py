@@ -104,6 +104,7 @@ def stop(request: gr.Request) -> None:
 
 
 @common.guarded
+@panel.settled
 def mend(
     request: gr.Request, name: Any, task: Any, pad: Any, mask: Any, label: Any, seed: Any, *boxes: Any
 ) -> Iterator[Any]:

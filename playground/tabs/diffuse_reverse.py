@@ -89,6 +89,7 @@ def stop(request: gr.Request) -> None:
 
 
 @common.guarded
+@panel.settled
 def draw(
     request: gr.Request, name: Any, label: Any, seed: Any, first: Any, second: Any, steps: Any, steps_b: Any,
     guidance: Any, eta: Any,

@@ -23,6 +23,7 @@ SECTION_TITLE = "velocity.title"
 KINDS = ("velocity_paths", "velocity_denoisers")
 STEPS = 50  # of a path that is measured
 FEW = (1, 2, 4, 8)
+_SHARE = 0.6  # of the work that walking the paths is; the rest is drawing in few steps
 NUM_PATHS, NUM_PICTURES, NUM_TEST = 9, 25, 64
 TIMES = (50, 150, 300, 450, 600, 750, 850, 950)  # where errors are measured, of 1000
 
@@ -90,7 +91,7 @@ def _choices(capability: str, first: str, second: str) -> list[gr.Dropdown]:
 
 def _buttons(key: str) -> tuple[gr.Button, gr.Button]:
     with gr.Row():
-        run = gr.Button(common.word(key), variant="primary", elem_classes=common.RUN)
+        run = gr.Button(common.word(key), variant="primary", elem_classes=common.RUN, scale=2)
         halt = gr.Button(common.word("common.stop"), elem_classes=common.STOP, min_width=80)
     return run, halt
 
@@ -150,6 +151,7 @@ def _two(names: list[Any], capability: str) -> list[tuple[str, ModelSpec]]:
 
 
 @common.guarded
+@panel.settled
 def walk(request: gr.Request, first: Any, second: Any, label: Any, seed: Any) -> Iterator[Any]:
     """Walk the paths of two models from the same noise, measure them, and draw in few steps too."""
     names, seed = _two([first, second], "Denoises"), validation.seed(seed)
@@ -160,14 +162,18 @@ def walk(request: gr.Request, first: Any, second: Any, label: Any, seed: Any) ->
         yield panel.busy(0.0)
         trails: list[Trail] = []
         for name, spec in names:
+            if run.stopped:
+                break
             with run.turn():
                 trails.append(Trail(common.obtain(name, session), spec))
             for share in walked(trails[-1], labels, seed, NUM_PATHS, run):
                 if throttle.due():
-                    yield velocity_panel.walking(trails, (share + len(trails) - 1) / 2)
+                    yield velocity_panel.walking(trails, _SHARE * (share + len(trails) - 1) / 2)
         shorts: dict[str, dict[int, Short]] = {}
         if not run.stopped:
-            shorts = shortened([name for name, _ in names], trails, labels, seed, run, session)
+            for share in shortened(shorts, [name for name, _ in names], trails, labels, seed, run, session):
+                if throttle.due():
+                    yield velocity_panel.walking(trails, _SHARE + (1 - _SHARE) * share)
         if run.superseded:
             yield gr.skip()
         elif run.stopped:
@@ -191,12 +197,17 @@ def walked(trail: Trail, labels: Tensor | None, seed: int, num: int, run: Run) -
 
 
 def shortened(
-    names: list[str], trails: list[Trail], labels: Tensor, seed: int, run: Run, session: str
-) -> dict[str, dict[int, Short]]:
-    """What every model draws in few steps, those that learnt from one of them included; by their titles."""
-    found: dict[str, dict[int, Short]] = {}
+    found: dict[str, dict[int, Short]], names: list[str], trails: list[Trail], labels: Tensor, seed: int,
+    run: Run, session: str,
+) -> Iterator[float]:  # fmt: skip
+    """What every model draws in few steps, those that learnt from one of them included.
+
+    Fills `found`, a row for every title; yields the share that is done.
+    """
     ends = {name: trail.xs[-1] for name, trail in zip(names, trails, strict=True)}
-    for name in [*names, *pupils([trail.spec.name for trail in trails])]:
+    everyone = [*names, *pupils([trail.spec.name for trail in trails])]
+    for place, name in enumerate(everyone):
+        yield place / len(everyone)
         with run.turn():
             model, spec = common.obtain(name, session), common.look_up(name, "Samples")
         given = labels if spec.conditional else None
@@ -212,7 +223,7 @@ def shortened(
             read = judge.look(x)[1].argmax(1)
             right = None if given is None else (read == given).double().mean().item()
             row[count] = Short(x, nfe, far, right)
-    return found
+            yield (place + min(1.0, 2 * count / STEPS)) / len(everyone)
 
 
 def pupils(names: list[str]) -> list[str]:
@@ -226,6 +237,7 @@ def pupils(names: list[str]) -> list[str]:
 
 
 @common.guarded
+@panel.settled
 def compare(request: gr.Request, first: Any, second: Any, seed: Any) -> Iterator[Any]:
     """Denoise with two models from the same noise, without a label, and measure how well each does."""
     names, seed = _two([first, second], "HasScore"), validation.seed(seed)
@@ -235,6 +247,8 @@ def compare(request: gr.Request, first: Any, second: Any, seed: Any) -> Iterator
         yield panel.busy(0.0)
         trails: list[Trail] = []
         for name, spec in names:
+            if run.stopped:
+                break
             with run.turn():
                 trails.append(Trail(common.obtain(name, session), spec))
             for share in walked(trails[-1], None, seed, NUM_PICTURES, run):

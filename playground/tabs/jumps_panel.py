@@ -84,6 +84,12 @@ def blank() -> str:
     return f'<div class="behind"><p class="ready">{both("jumps.draw_ready")}</p></div>'
 
 
+def waiting() -> str:
+    """While the models are fetched."""
+    status = f"{panel.chip('running')}<span>{both('latent.preparing')}</span>"
+    return f'<div class="behind"><div class="pg-status">{status}</div></div>'
+
+
 def board(asked: AskedGuesses, xt: Tensor, ways: Sequence[Guesses], state: str) -> str:
     """The noisy picture and what every way draws from it, as far as it is."""
     share = sum(min(1.0, len(way.x0) / guesses.NUM_DRAWS) for way in ways) / len(ways)

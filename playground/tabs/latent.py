@@ -180,6 +180,7 @@ def drawer(key: str) -> Callable[..., Iterator[Any]]:
     """The handler of one section's button."""
 
     @common.guarded
+    @panel.settled
     def draw(
         request: gr.Request, name: Any, label: Any, seed: Any, seed_to: Any, spread: Any, start: Any,
         end: Any, *own: Any,

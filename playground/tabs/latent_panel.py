@@ -1,8 +1,9 @@
 """What the Latent tab's panels are sent: JSON that the page draws, scrubs and walks without asking again."""
 
+import functools
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,31 @@ def chip(state: str) -> str:
 
 def busy(share: float) -> str:
     """While it is computed: what was drawn before stays, dimmed."""
-    said = f"{chip('running')}<span>{both('latent.share', percent=round(100 * share))}</span>"
-    return json.dumps({"busy": True, "status": said})
+    done = both("latent.share", percent=round(100 * share)) if share else both("latent.preparing")
+    return json.dumps({"busy": True, "status": f"{chip('running')}<span>{done}</span>"})
 
 
 def stopped() -> str:
     """It was stopped: what was drawn before stays."""
     return json.dumps({"busy": False, "status": chip("stopped")})
+
+
+def settled(handler: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Under `common.guarded`: a handler that fails on its way leaves no panel that is still computing."""
+
+    @functools.wraps(handler)
+    def watch(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        begun = False
+        try:
+            for value in handler(*args, **kwargs):
+                begun = True
+                yield value
+        except Exception:  # whatever it is, it goes on to be told
+            if begun:
+                yield stopped()
+            raise
+
+    return watch
 
 
 def address(x: Tensor, columns: int | None = None) -> str:

@@ -93,6 +93,7 @@ const play = () => {
 const receive = () => {
   if (!props.value) return;
   unpack(JSON.parse(props.value));
+  $('.field').classList.add('shown');
   $('.slider').max = shown.frames - 1;
   choose(steps);
 };
