@@ -88,6 +88,12 @@ def evaluate_steps(
         raise ValueError(f"An evaluation takes {MIN_NUM} to {MAX_NUM:,} samples; got {num!r}.")
     spec = registry.spec(name)
     model = registry.load(name) if model is None else model
+    result = yield from _measured(spec, model, num, only)
+    yield EvalEvent("done", num, num, 0.0, result)
+
+
+def _measured(spec: ModelSpec, model: GenerativeModel, num: int, only: tuple[str, ...]) -> Part:
+    """Those of the parts asked for that fit the model."""
     result: Metrics = {}
     if "speed" in only and isinstance(model, Samples):
         result |= yield from _speed(spec, model)
@@ -107,7 +113,7 @@ def evaluate_steps(
         result |= yield from wording.measure(spec, model, num)
     if "translation" in only and isinstance(model, Translates):
         result |= yield from translation_scores.measure(spec, model, num)
-    yield EvalEvent("done", num, num, 0.0, result)
+    return result
 
 
 def evaluate(

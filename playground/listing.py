@@ -42,7 +42,10 @@ def elsewhere(name: str) -> dict[str, Any] | None:
 
 
 def _row(name: str) -> dict[str, Any]:
-    num_parameters = sum(parameter.numel() for parameter in registry.build(name).parameters())
+    if registry.shipped(name):
+        num_parameters = registry.card(name)["num_parameters"]
+    else:
+        num_parameters = sum(parameter.numel() for parameter in registry.build(name).parameters())
     return facts(name) | {"parameters": num_parameters, "weights": registry.shipped(name)}
 
 

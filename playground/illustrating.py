@@ -1,0 +1,149 @@
+"""Words as they are drawn: every step, who looked at which word, and what lies between two prompts."""
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from playground import judge, wording
+from playground.data import emoji
+from playground.nn import randn
+from playground.spec import FollowsWords, GenerativeModel, ModelSpec, WordStep
+
+MAX_FRAMES = 25  # of a film; of longer ways some moments are left out
+_SEEN_AT_ONCE = 0.5  # the part of a picture that stays visible under a map
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be drawn, checked.
+
+    Attributes:
+        spec: of the model.
+        prompt: as it goes to the model, without the style.
+        style: one of `emoji.STYLES`, or nothing.
+        negative: what to keep away from.
+        seed: of the noise.
+        controls: of the model, all of them.
+        other: the second prompt, for pictures between two.
+        num: how many of those.
+    """
+
+    spec: ModelSpec
+    prompt: str
+    style: str
+    negative: str
+    seed: int
+    controls: dict[str, Any]
+    other: str = ""
+    num: int = 1
+
+    @property
+    def caption(self) -> str:
+        """What the model is told."""
+        return wording.caption(self.prompt, self.style)
+
+    @property
+    def other_caption(self) -> str:
+        """The second prompt as the model is told it."""
+        return wording.caption(self.other, self.style)
+
+
+class Verdict(NamedTuple):
+    """What the emoji classifier says of a picture.
+
+    Attributes:
+        category: that it sees.
+        share: of its belief.
+        nearest: training emoji whose features are nearest.
+    """
+
+    category: str
+    share: float
+    nearest: list[wording.Neighbour]
+
+
+@dataclass
+class Film:
+    """The moments of a way, at most `MAX_FRAMES`, the last one among them."""
+
+    moments: list[WordStep] = field(default_factory=list)
+    _slot: int = -1
+
+    def add(self, moment: WordStep) -> None:
+        """Keep a moment if it is the first of its slot, and the last in any case."""
+        slot = (moment.step - 1) * (MAX_FRAMES - 1) // max(moment.num_steps, MAX_FRAMES)
+        slot = moment.step if moment.num_steps <= MAX_FRAMES else slot
+        if slot > self._slot or moment.step == moment.num_steps:
+            self._slot = slot
+            self.moments.append(moment)
+
+    def maps(self, word: int) -> list[Tensor]:
+        """How much each place looked at a word, (h, w) a moment, in parts of the most that it ever got."""
+        found = [moment.attention[0, word] for moment in self.moments]
+        return [grid / max(float(torch.stack(found).max()), 1e-6) for grid in found]
+
+
+def way(model: GenerativeModel, asked: Asked) -> Iterator[WordStep]:
+    """Draw one picture, or `num` between two prompts from the same noise."""
+    generator = torch.Generator().manual_seed(asked.seed)
+    drawer = cast(FollowsWords, model)
+    more: dict[str, Any] = {}
+    prompts = [asked.caption] * asked.num
+    if asked.other:
+        noise = randn((1, *drawer.latent_shape), generator)
+        more = {
+            "others": [asked.other_caption] * asked.num,
+            "mix": torch.linspace(0, 1, asked.num),
+            "noise": noise.expand(asked.num, -1, -1, -1),
+        }
+    return drawer.illustrate(prompts, negative=asked.negative, generator=generator, **more, **asked.controls)
+
+
+def overlay(picture: Tensor, grid: Tensor) -> Tensor:
+    """A faint grey picture (1, 3, H, W) with a map (h, w) in [0, 1] on it, as orange as the map is high."""
+    size = picture.shape[2:]
+    heat = torch.nn.functional.interpolate(grid[None, None], size, mode="bicubic").clamp(0, 1)
+    faint = 1 - _SEEN_AT_ONCE * (1 - picture.mean(1, keepdim=True))
+    orange = torch.tensor([0.84, -0.2, -0.9]).view(1, 3, 1, 1)
+    return faint.expand(-1, 3, -1, -1) * (1 - 0.85 * heat) + orange * 0.85 * heat
+
+
+def verdict(x: Tensor, classes: tuple[str, ...]) -> Verdict:
+    """What the classifier sees in a picture (1, 3, H, W), and the training emoji that resemble it."""
+    seen = judge.look(x, judge.of(wording.NAMED) or judge.NAME)[1].softmax(1)[0]
+    best = int(seen.argmax())
+    return Verdict(classes[best], float(seen[best]), wording.nearest(x)[0])
+
+
+@cache
+def _names() -> dict[str, str]:
+    """The name of every emoji by its characters, without the sign that asks for colours."""
+    found = {}
+    for entry in emoji.entries():
+        characters = "".join(chr(int(code, 16)) for code in entry["unified"].split("-"))
+        found[characters.replace("\ufe0f", "")] = entry["name"]
+    return found
+
+
+def spell_out(text: str) -> str:
+    """A text with its emoji characters replaced by their names; those that have none here are left out."""
+    plain, names = text.replace("\ufe0f", ""), _names()
+    longest = max(map(len, names))
+    parts, place = [], 0
+    while place < len(plain):
+        if plain[place].isascii():  # digits begin keycaps, but are words by themselves
+            parts.append(plain[place])
+            place += 1
+            continue
+        length = next((n for n in range(longest, 0, -1) if plain[place : place + n] in names), 0)
+        if length:
+            parts.append(f" {names[plain[place : place + length]]} ")
+        elif unicodedata.category(plain[place])[0] in "LMNZP":
+            parts.append(plain[place])
+        place += max(length, 1)
+    return " ".join("".join(parts).split())
