@@ -1,7 +1,7 @@
 """What a training run leaves behind to be replayed in seconds: its losses and a dozen moments of its samples.
 
 ``pretrained/<name>/replay.json`` holds the losses, at most 300 points a curve, and the steps of the moments;
-``replay.png`` holds the pictures, a row a moment.
+``replay.png`` holds the pictures, a row a moment; those in colour, which are larger, are in ``replay.webp``.
 """
 
 import json
@@ -18,7 +18,8 @@ from playground.training import TrainEvent
 
 MAX_POINTS = 300
 MAX_MOMENTS = 16
-_JSON, _PNG = "replay.json", "replay.png"
+_JSON, _PNG, _WEBP = "replay.json", "replay.png", "replay.webp"
+_QUALITY = 70  # of WebP: a tenth of the bytes, and the pictures are shown small
 
 
 class Recorder:
@@ -70,9 +71,9 @@ class Recorder:
         }
         text = json.dumps(content, separators=(",", ":"))
         if strips:
-            buffer = BytesIO()
-            Image.fromarray(np.concatenate(strips)).save(buffer, "PNG", optimize=True)
-            weights.atomic_write(weights.folder(name) / _PNG, buffer.getvalue())
+            weights.atomic_write(weights.folder(name) / _file(content["shape"]), _packed(strips))
+            other = _PNG if _file(content["shape"]) == _WEBP else _WEBP
+            (weights.folder(name) / other).unlink(missing_ok=True)  # of an earlier training
         weights.atomic_write(weights.folder(name) / _JSON, text.encode())
 
 
@@ -90,12 +91,26 @@ def read(name: str) -> dict[str, Any]:
         content = json.loads((weights.folder(name) / _JSON).read_text(encoding="utf-8"))
         frames: list[tuple[int, Tensor]] = []
         if content["steps"]:
-            with Image.open(weights.folder(name) / _PNG) as sheet:
+            with Image.open(weights.folder(name) / _file(content["shape"])) as sheet:
                 frames = list(zip(content["steps"], _cut(np.asarray(sheet), content["shape"]), strict=True))
         points = next(iter(content["losses"].values()), [[1, 0.0]])
         return {"losses": content["losses"], "every": int(points[0][0]), "frames": frames}
     except (OSError, ValueError, KeyError) as error:
         raise weights.WeightsError(f"There is no replay of {name} that can be read ({error}).") from error
+
+
+def _file(shape: list[int]) -> str:
+    """Where pictures of that shape, (B, C, H, W), are."""
+    return _WEBP if shape[1] == 3 else _PNG
+
+
+def _packed(strips: list[np.ndarray]) -> bytes:
+    buffer, sheet = BytesIO(), Image.fromarray(np.concatenate(strips))
+    if sheet.mode == "RGB":
+        sheet.save(buffer, "WEBP", quality=_QUALITY)
+    else:
+        sheet.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _halve(points: list[list[float]]) -> list[list[float]]:

@@ -132,11 +132,15 @@ def l1(x: Tensor, y: Tensor) -> Tensor:
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
-    """(B,) structural similarities (Wang et al. 2004), 1 for the same; torchmetrics', Gaussian window 11."""
+    """(B,) structural similarities (Wang et al. 2004), 1 for the same; torchmetrics', Gaussian window 11.
+
+    It wants levels from 0 up: a mean below zero would count as another sign of light.
+    """
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    options: dict[str, Any] = {"data_range": 2.0, "reduction": "none"}
-    return cast(Tensor, structural_similarity_index_measure(x.float(), y.float(), **options)).reshape(-1)
+    options: dict[str, Any] = {"data_range": 1.0, "reduction": "none"}
+    x, y = ((z.float() + 1) / 2 for z in (x, y))
+    return cast(Tensor, structural_similarity_index_measure(x, y, **options)).reshape(-1)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ which carry the scores.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -61,7 +62,13 @@ def _styles(split: str) -> tuple[Tensor, Tensor, Images]:
 
 def _sketches(split: str) -> tuple[Tensor, Tensor, Images]:
     drawn = emoji.load_twemoji(split)
-    return sketches.edges(drawn.images), drawn.images, drawn
+    return _edges(split), drawn.images, drawn
+
+
+@cache
+def _edges(split: str) -> Tensor:
+    """Some seconds of work, for the paired and the unpaired set alike."""
+    return sketches.edges(emoji.load_twemoji(split).images)
 
 
 def _outlines(split: str) -> tuple[Tensor, Tensor, Images]:
