@@ -126,6 +126,25 @@ class Watched(Training):
         return self._real_spread
 
 
+def closest(x: Tensor, images: Tensor, num: int) -> tuple[Tensor, Tensor]:
+    """The training pictures closest to one sample, the closest first, by the same measure as `nearest`.
+
+    Args:
+        x: (C, H, W) uint8.
+        images: (N, C, H, W) uint8, N >= num.
+        num: pictures to find.
+
+    Returns:
+        (num,) rows of `images`, and (num,) distances from 0 (the same picture) to 255.
+    """
+    query = x.flatten().float()
+    squares = torch.cat(
+        [(part.flatten(1).float().cpu() - query).square().mean(1) for part in images.split(_CHUNK)]
+    )
+    best = squares.topk(num, largest=False)
+    return best.indices, best.values.sqrt()
+
+
 def nearest(x: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
     """The training picture closest to each sample, by the root mean square of the differences of the pixels.
 

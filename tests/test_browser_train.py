@@ -8,6 +8,7 @@ import pytest
 from playground import registry, replay, weights
 from playground.data import Images
 from playground.locale import table
+from playground.tabs.train_actions import NUM_CLOSEST
 from playground.training import Training, train
 
 pytestmark = pytest.mark.browser
@@ -158,6 +159,9 @@ def test_switches_are_shown_turned_and_marked(open_page):
     assert page.locator("#train-figures figure").count() >= 4
     page.get_by_role("button", name=words["train.nearest"]).click()
     page.locator("#train-nearest img").nth(31).wait_for()
+    page.locator("#train-live .shot img").click(position={"x": 5, "y": 5})  # the first of the samples
+    page.get_by_text(words["train.this_sample"]).wait_for()
+    assert page.locator("#train-nearest img").count() == 1 + NUM_CLOSEST
     page.reload()
     page.get_by_role("tab", name=TRAIN).click()
     state(page, "running")

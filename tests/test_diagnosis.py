@@ -127,6 +127,16 @@ def test_the_nearest_picture_is_the_one_a_plain_search_finds(monkeypatch):
     assert torch.allclose(distances, plain.amin(1), atol=0.05)
 
 
+def test_the_closest_to_one_sample_come_in_order(monkeypatch):
+    monkeypatch.setattr(diagnosis, "_CHUNK", 7)
+    images, x = pictures(40), pictures(1, seed=1)[0]
+    rows, distances = diagnosis.closest(x, images, 5)
+    plain = (x[None].float() - images.float()).square().mean((1, 2, 3)).sqrt()
+    assert rows.tolist() == plain.argsort()[:5].tolist()
+    assert torch.allclose(distances, plain.sort().values[:5], atol=1e-3)
+    assert diagnosis.closest(images[29], images, 1)[0].tolist() == [29]
+
+
 def test_a_copy_has_no_distance():
     images = pictures(30)
     rows, distances = nearest(images[[29, 4]], images)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from app_helpers import refused
 from test_train_tab import asked, form, settle, small_world  # noqa: F401  (fixtures)
 from tiny import SPEC
 
@@ -162,3 +163,11 @@ def test_the_nearest_training_pictures_of_all_samples_are_shown(running):
         assert time.monotonic() < deadline
         time.sleep(0.005)
     assert len(re.findall("<img", train_actions.neighbours(running, asked("z")))) == 32
+    one = train_actions.neighbours_of(running, SimpleNamespace(sample=3), asked("z"))
+    assert len(re.findall("<img", one)) == 1 + train_actions.NUM_CLOSEST
+    for wrong in (None, -1, 16, "3", 1.5):
+        refused(
+            lambda wrong=wrong: train_actions.neighbours_of(
+                running, SimpleNamespace(sample=wrong), asked("z")
+            )
+        )

@@ -164,7 +164,10 @@ def _buttons() -> dict[str, gr.Button]:
 
 def _panels(first: ModelSpec) -> dict[str, Any]:
     """Everything that is drawn, top to bottom."""
-    live = gr.HTML(train_panel.empty(), css_template=train_panel.STYLE, elem_id="train-live")
+    live = gr.HTML(
+        train_panel.empty(), css_template=train_panel.STYLE, js_on_load=train_panel.LIVE_SCRIPT,
+        elem_id="train-live",
+    )  # fmt: skip
     coach = gr.HTML(
         "", html_template=train_coach.SKELETON, css_template=train_coach.STYLE, elem_id="train-coach",
         js_on_load=train_coach.SCRIPT,
@@ -176,6 +179,7 @@ def _panels(first: ModelSpec) -> dict[str, Any]:
     )
     film = _film("train-film")
     near = gr.Button(common.word("train.nearest"))
+    gr.HTML(locale.both("train.nearest_hint"))
     pairs = gr.HTML("", css_template=train_panel.CHARTS_STYLE, elem_id="train-nearest")
     with gr.Row():
         files = [gr.DownloadButton(common.word(f"train.{k}"), interactive=False) for k in ("weights", "card")]
@@ -183,6 +187,7 @@ def _panels(first: ModelSpec) -> dict[str, Any]:
     show = gr.Button(common.word("train.replay"))
     return {
         "watched": [live, coach, figures, film, *files], "coach": coach, "figures": figures, "near": near,
+        "live": live,
         "pairs": pairs, "show": show, "again": _film("train-replay"),
     }  # fmt: skip
 
@@ -210,6 +215,7 @@ def _connect(form: Form, buttons: Mapping[str, Any], shown: Mapping[str, Any], j
     knobs = [knob.component for knob in form.knobs]
     shown["coach"].click(own["advise"], [job, model], knobs, queue=False, **common.RAW)
     shown["near"].click(train_actions.neighbours, [job], shown["pairs"], **common.PRIVATE)
+    shown["live"].click(train_actions.neighbours_of, [job], shown["pairs"], **common.PRIVATE)
     shown["show"].click(train_actions.replayed, [model], [shown["again"]], **common.PRIVATE)
     brought = [form.fields["dataset"], form.fields["batch_size"], *form.shown, shown["figures"]]
     model.input(own["choose"], [model, job], brought, **turned)

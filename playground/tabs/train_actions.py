@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
+from torch import Tensor
 
-from playground import data, diagnosis, jobs, locale, registry, replay
+from playground import data, diagnosis, jobs, locale, registry, replay, validation
 from playground.job import FINAL, Request
 from playground.tabs import common, train_charts, train_coach, train_form, train_panel
 from playground.tabs.train_form import Form
 from playground.tabs.train_request import data_title, datasets, trainable
-from playground.validation import InvalidInput
+from playground.validation import InvalidInput, Term
+
+NUM_CLOSEST = 8  # training pictures shown beside one sample
 
 
 def begin(asked: Request, pace: float, session: str, *, single: bool = False) -> str:
@@ -77,16 +80,32 @@ def turn(job_id: Any, model: Any, values: Mapping[str, Any], code: str) -> None:
 @common.guarded
 def neighbours(job_id: Any, request: gr.Request) -> str:
     """The training pictures closest to the samples shown."""
+    step, x, images = _shown(job_id)
+    with common.RUNS.open(common.session(request), "neighbours") as run, run.turn():
+        rows, distances = diagnosis.nearest(x, images)
+    return train_panel.nearest(x, images[rows], distances, step)
+
+
+@common.guarded
+def neighbours_of(job_id: Any, event: gr.EventData, request: gr.Request) -> str:
+    """The training pictures closest to the sample that was clicked."""
+    step, x, images = _shown(job_id)
+    place = validation.integer(getattr(event, "sample", None), Term("train.sample"), 0, len(x) - 1)
+    with common.RUNS.open(common.session(request), "neighbours") as run, run.turn():
+        rows, distances = diagnosis.closest(x[place], images, NUM_CLOSEST)
+    return train_panel.closest(x[place], images[rows], distances, step)
+
+
+def _shown(job_id: Any) -> tuple[int, Tensor, Tensor]:
+    """The update of the latest samples, they (B, C, H, W) uint8, and the training pictures."""
     view = jobs.worker().view(job_id)
     if not view.moments:
         raise InvalidInput("train.no_samples")
+    images = data.load(view.request.dataset, "train").images
     step, x = view.moments[-1]
-    with common.RUNS.open(common.session(request), "neighbours") as run, run.turn():
-        images = data.load(view.request.dataset, "train").images
-        if x.shape[1:] != images.shape[1:]:  # of pairs: a translation is shown beside the true picture
-            raise InvalidInput("train.no_neighbours")
-        rows, distances = diagnosis.nearest(x, images)
-    return train_panel.nearest(x, images[rows], distances, step)
+    if x.shape[1:] != images.shape[1:]:  # of pairs: a translation is shown beside the true picture
+        raise InvalidInput("train.no_neighbours")
+    return step, x, images
 
 
 @common.guarded

@@ -20,12 +20,14 @@ from playground.tabs.train_request import data_title
 from playground.validation import Term
 
 DASH = "–"
+_SAMPLE, _REAL = "sample · 样本", "training picture · 训练图片"
 _MAX_CHANGES = 8  # in the list below the curves
 
 _PAGE = Path(__file__).parent / "page"
 STYLE = (_PAGE / "train.css").read_text(encoding="utf-8")
 CHARTS_STYLE = (_PAGE / "train_charts.css").read_text(encoding="utf-8")
 FILM_STYLE = (_PAGE / "train_film.css").read_text(encoding="utf-8")
+LIVE_SCRIPT = (_PAGE / "train_live.js").read_text(encoding="utf-8")
 FILM_SCRIPT = (_PAGE / "train_film.js").read_text(encoding="utf-8")
 
 
@@ -64,8 +66,12 @@ def shot(moments: Sequence[tuple[int, Tensor]]) -> str:
     if not moments:
         return ""
     step, x = moments[-1]
+    columns = figures.columns_for(len(x))
+    places = f'data-num="{len(x)}" data-columns="{columns}" data-rows="{math.ceil(len(x) / columns)}"'
     address = figures.png_data_uri(figures.grid(x.permute(0, 2, 3, 1).numpy()))
-    return f'<img src="{address}" alt="{len(x)} samples, step {step} · {len(x)} 个样本,第 {step} 步">'
+    return (
+        f'<img {places} src="{address}" alt="{len(x)} samples, step {step} · {len(x)} 个样本,第 {step} 步">'
+    )
 
 
 class Shot:
@@ -129,15 +135,29 @@ def nearest(samples: Tensor, found: Tensor, distances: Tensor, step: int) -> str
         distances: (B,) root mean square differences of the pixels, 0 to 255.
         step: of the samples.
     """
-    pairs = []
-    for sample, real, distance in zip(samples, found, distances.tolist(), strict=True):
-        images = [
-            f'<img src="{figures.png_data_uri(figures.grid(x.permute(1, 2, 0)[None].numpy()))}" alt="{name}">'
-            for x, name in ((sample, "sample · 样本"), (real, "training picture · 训练图片"))
-        ]
-        pairs.append(f"<figure>{''.join(images)}<figcaption>{distance / 255:.2f}</figcaption></figure>")
+    pairs = [
+        f"<figure>{_tile(sample, _SAMPLE)}{_tile(real, _REAL)}<figcaption>{distance / 255:.2f}</figcaption>"
+        "</figure>"
+        for sample, real, distance in zip(samples, found, distances.tolist(), strict=True)
+    ]
     about = both("train.nearest_about", step=f"{step:,}")
     return f'<div class="nearest"><p>{about}</p><div class="pairs">{"".join(pairs)}</div></div>'
+
+
+def closest(sample: Tensor, found: Tensor, distances: Tensor, step: int) -> str:
+    """One sample (C, H, W) uint8 and, closest first, (N, C, H, W) training pictures at (N,) distances."""
+    cells = [f"<figure>{_tile(sample, _SAMPLE)}<figcaption>{both('train.this_sample')}</figcaption></figure>"]
+    cells += [
+        f"<figure>{_tile(real, _REAL)}<figcaption>{distance / 255:.2f}</figcaption></figure>"
+        for real, distance in zip(found, distances.tolist(), strict=True)
+    ]
+    about = both("train.closest_about", step=f"{step:,}", num=len(found))
+    return f'<div class="nearest"><p>{about}</p><div class="pairs">{"".join(cells)}</div></div>'
+
+
+def _tile(x: Tensor, name: str) -> str:
+    """A picture (C, H, W) uint8."""
+    return f'<img src="{figures.png_data_uri(figures.grid(x.permute(1, 2, 0)[None].numpy()))}" alt="{name}">'
 
 
 def _said(view: JobView) -> str:
