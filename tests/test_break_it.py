@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from playground.breaking import FINE, Experiment, Symptom
 from playground.data import Images
 from playground.job import FINAL
 from playground.spec import Switch, Words
-from playground.tabs import break_it, break_it_panel, common
+from playground.tabs import break_it, break_it_memory, break_it_panel, common
 from playground.tabs.break_it_panel import Progress
 
 
@@ -228,3 +229,37 @@ def test_thresholds_agree_with_the_coachs():
     )
     assert symptoms.VERY_FEW <= found["collapse"].threshold <= symptoms.FEW
     assert found["posterior"].threshold >= symptoms.EMPTY
+
+
+def test_a_page_that_comes_back_finds_its_experiment_and_its_verdict(small_world):
+    request, later = asked("first"), asked("reloaded")
+    assert break_it.recalled("", request) == break_it.recalled("no such job", request) == (gr.skip(),) * 5
+    progress = begun(request)
+    back = break_it.recalled(progress.job, later)
+    assert back[0] == progress and back[2:] == (gr.skip(),) * 3, "the watcher draws what still runs"
+
+    async def watch_again(state):
+        return [update async for update in break_it.watch_again(state, later)]
+
+    ended = asyncio.run(watch_again(back[0]))[-1]
+    assert ended[0].before == pytest.approx(0.0) and 'class="right"' in ended[3]
+    state, board, live, _, verdict = break_it.recalled(progress.job, later)
+    assert state == ended[0] and verdict == ended[3] and "data:image/png" in live
+    assert 'aria-pressed="true"' in board or "checked" in board
+    assert asyncio.run(watch_again(state)) == [(gr.skip(),) * 4], "nothing is measured twice"
+
+    state, _ = break_it.repair(state, press("fix", "loss"), later)
+    back = break_it.recalled(progress.job, asked("reloaded again"))[0]
+    assert back == state and back.fix == "loss"
+    _, (state, *_) = watched(back, later)
+    assert break_it.recalled(progress.job, later)[0].tried == state.tried == (("loss", pytest.approx(1.0)),)
+    break_it.stop(state, later)
+
+
+def test_only_so_many_experiments_are_remembered(monkeypatch):
+    monkeypatch.setattr(break_it_memory, "MAX_KEPT", 2)
+    monkeypatch.setattr(break_it_memory, "_KEPT", OrderedDict())
+    for job in ("a", "b", "c"):
+        break_it_memory.keep(Progress("vanishing", job=job), True)
+    assert list(break_it_memory._KEPT) == ["b", "c"]
+    assert break_it_memory.recall(["a"], "someone") is None and break_it_memory.recall("b", "someone") is None

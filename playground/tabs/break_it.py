@@ -12,10 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+from gradio.context import Context
 
 from playground import breaking, jobs, validation
 from playground.breaking import Experiment
 from playground.job import FINAL, JobView
+from playground.tabs import break_it_memory as memory
 from playground.tabs import break_it_panel, common, train_panel
 from playground.tabs.break_it_panel import Progress
 from playground.tabs.train_request import report
@@ -81,7 +83,7 @@ async def watch(progress: Progress, request: gr.Request) -> AsyncIterator[tuple[
                 shown = break_it_panel.shown(view, progress)
                 after = judged(view, progress) if rests else progress
                 if rests:
-                    told = break_it_panel.verdict(view, after)
+                    told = break_it_panel.verdict(view, memory.keep(after, True))
                 state = after if rests else gr.skip()
                 yield state, train_panel.live(shown, shot.of(view.moments)), curves, told
                 if rests:
@@ -90,6 +92,28 @@ async def watch(progress: Progress, request: gr.Request) -> AsyncIterator[tuple[
     except InvalidInput:  # the job is gone: a page that slept too long
         pass
     yield (gr.skip(),) * 4  # a generator that ends without a word would empty the panels
+
+
+def recalled(job: Any, request: gr.Request) -> tuple[Any, ...]:
+    """What a page that comes back shows: (progress, board, live panel, figures, verdict)."""
+    found = memory.recall(job, owner(request))
+    if found is None:
+        return (gr.skip(),) * 5
+    progress, view = found
+    if not memory.judged(progress):  # the watcher draws the rest
+        return progress, break_it_panel.board(progress), gr.skip(), gr.skip(), gr.skip()
+    live = train_panel.live(break_it_panel.shown(view, progress), train_panel.shot(view.moments))
+    figures = break_it_panel.figures(view, progress)
+    return progress, break_it_panel.board(progress), live, figures, break_it_panel.verdict(view, progress)
+
+
+async def watch_again(progress: Progress, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+    """Go on watching what a page came back to, unless all is said already."""
+    if memory.judged(progress):
+        yield (gr.skip(),) * 4
+        return
+    async for seen in watch(progress, request):
+        yield seen
 
 
 @common.guarded
@@ -118,7 +142,7 @@ def run(progress: Progress, request: gr.Request) -> tuple[Any, ...]:
         _end(progress.job)
     asked = progress.experiment.request(_SEED)
     job = jobs.worker().submit(owner(request), asked)
-    progress = Progress(progress.key, progress.guess, job)
+    progress = memory.keep(Progress(progress.key, progress.guess, job), False)
     return progress, break_it_panel.board(progress), *break_it_panel.empty(progress)
 
 
@@ -133,7 +157,7 @@ def repair(progress: Progress, event: gr.EventData, request: gr.Request) -> tupl
         raise InvalidInput("break_it.wait")
     jobs.worker().change(progress.job, experiment.fix(key))
     jobs.worker().resume(progress.job)
-    progress = replace(progress, fix=key, since=view.event.step)
+    progress = memory.keep(replace(progress, fix=key, since=view.event.step), False)
     return progress, break_it_panel.verdict(jobs.worker().view(progress.job), progress)
 
 
@@ -243,8 +267,15 @@ def build() -> None:
     seen = {"inputs": [state], "outputs": [state, live, figures, verdict], "concurrency_limit": None}
     every = [state, board, live, figures, verdict]
     board.click(pressed, [state], every, queue=False, **common.PRIVATE)
-    go.click(run, [state], every, **common.PRIVATE).success(watch, **seen, **common.PRIVATE)
+    begun = go.click(run, [state], every, **common.PRIVATE)
+    begun.success(watch, **seen, **common.PRIVATE)
+    job = gr.Textbox(visible=False)
+    begun.success(lambda progress: progress.job, [state], [job], queue=False, **common.PRIVATE).success(
+        None, [job], None, js=memory.REMEMBER, **common.PRIVATE
+    )
     mended = verdict.click(repair, [state], [state, verdict], queue=False, **common.PRIVATE)
     mended.success(watch, **seen, **common.PRIVATE)
     end.click(stop, [state], None, queue=False, **common.PRIVATE)
+    back = Context.root_block.load(recalled, [job], every, js=memory.RECALL, queue=False, **common.PRIVATE)
+    back.then(watch_again, **seen, **common.PRIVATE)
     common.api(break_it, "break_it")
