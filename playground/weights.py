@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from playground.paths import pretrained_folder
 
 _WEIGHTS, _CARD, _README = "model.safetensors", "card.json", "README.md"
-MAX_BYTES = 10 * 2**20 - 2**16  # of a file: hosts refuse larger ones in plain git; the header takes some
+MAX_SINGLE = 4 * 2**20  # bytes in single precision; the history keeps every version, so larger ones are halved
 
 
 class WeightsError(RuntimeError):
@@ -55,11 +55,11 @@ def atomic_write(path: Path, content: bytes) -> None:
 def pack(state: dict[str, Tensor], card: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
     """Weights as the bytes of a safetensors file, and the card with their sha256, shapes and precision.
 
-    What would pass `MAX_BYTES` in float32 is stored in float16; loading makes float32 of it again.
+    What would pass `MAX_SINGLE` in float32 is stored in float16; loading makes float32 of it again.
     """
     tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
     precision = "float32"
-    if sum(value.numel() * value.element_size() for value in tensors.values()) > MAX_BYTES:
+    if sum(value.numel() * value.element_size() for value in tensors.values()) > MAX_SINGLE:
         precision = "float16"
         tensors = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
     content = save_safetensors(tensors)
