@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from playground.paths import pretrained_folder
 
 _WEIGHTS, _CARD, _README = "model.safetensors", "card.json", "README.md"
-MAX_SINGLE = 4 * 2**20  # bytes in single precision; the history keeps every version, so larger ones are halved
+MAX_SINGLE = 4 * 2**20  # bytes in single precision; the history keeps every version of larger ones, in half
 
 
 class WeightsError(RuntimeError):
