@@ -83,9 +83,14 @@ class Film:
             self.moments.append(moment)
 
     def maps(self, word: int) -> list[Tensor]:
-        """How much each place looked at a word, (h, w) a moment, in parts of the most that it ever got."""
-        found = [moment.attention[0, word] for moment in self.moments]
-        return [grid / max(float(torch.stack(found).max()), 1e-6) for grid in found]
+        """How much each place looked at a word, (h, w) a moment: from 0, the least of all, to 1, the most."""
+        found = torch.stack([moment.attention[0, word] for moment in self.moments])
+        least = found.min()
+        return list((found - least) / (found.max() - least).clamp(min=1e-6))
+
+    def share(self, word: int) -> float:
+        """The part of all attention that a word got, over all places and moments."""
+        return float(torch.stack([moment.attention[0, word] for moment in self.moments]).mean())
 
 
 def way(model: GenerativeModel, asked: Asked) -> Iterator[WordStep]:

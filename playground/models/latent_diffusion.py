@@ -39,7 +39,6 @@ from playground.spec import (
     About,
     Batch,
     Control,
-    Encodes,
     FollowsWords,
     GenerativeModel,
     ModelSpec,
@@ -78,7 +77,7 @@ class LatentDiffusionConfig:
     recoloured: float = 0.15
 
 
-class LatentDiffusion(GenerativeModel, Samples, Encodes, FollowsWords):
+class LatentDiffusion(GenerativeModel, Samples, FollowsWords):
     """A diffusion model of an autoencoder's latents that follows words."""
 
     def __init__(self, config: LatentDiffusionConfig) -> None:
@@ -163,10 +162,6 @@ class LatentDiffusion(GenerativeModel, Samples, Encodes, FollowsWords):
         if new := [i for i, place in enumerate(batch.labels.tolist()) if place not in self._latents]:
             for place, z in zip(batch.labels[new].tolist(), self.vae.encode(batch.x[new]), strict=True):
                 self._latents[place] = z
-
-    def encode(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(B, 3, 64, 64) in [-1, 1] -> (B, *latent_shape), the first stage's."""
-        return self.vae.encode(x)
 
     def words(self, prompt: str) -> list[str]:
         """The words that the text encoder reads."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground import figures, judge, race, registry, validation, weights
+from playground import data, figures, judge, race, registry, validation, weights
 from playground.locale import both
 from playground.tabs import common, panels
 from playground.tabs.panels import Lane
@@ -75,7 +75,12 @@ def stop_race(request: gr.Request) -> None:
 def lanes_of(names: Any, label: int | None) -> list[Lane]:
     """A card for every model that was asked for, with its numbers; raises InvalidInput."""
     lanes = []
-    for colour, (name, spec) in enumerate(common.look_up_all(names, "Samples", 2, MAX_MODELS)):
+    chosen = common.look_up_all(names, "Samples", 2, MAX_MODELS)
+    for _, spec in chosen:
+        if data.pictures_of(spec.dataset) != data.pictures_of(chosen[0][1].dataset):
+            titles = {"model": spec.title, "first": chosen[0][1].title}
+            raise validation.InvalidInput("compare.other_pictures", **titles)
+    for colour, (name, spec) in enumerate(chosen):
         own = name.startswith(common.MINE)
         lane = Lane(spec, colour, f"★ {spec.title}" if own else spec.title)
         if label is not None and not spec.conditional:

@@ -58,7 +58,8 @@ def done(
     ]
     maps = [
         lanes.row(
-            f"<b>{html.escape(word)}</b>" if index else both("words.whole"),
+            (f"<b>{html.escape(word)}</b>" if index else both("words.whole"))
+            + f" {100 * film.share(index):.0f}%",
             [illustrating.overlay(m.x0_hat, grid) for m, grid in zip(moments, film.maps(index), strict=True)],
         )
         for index, word in enumerate(["", *read])
