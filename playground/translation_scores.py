@@ -10,7 +10,7 @@ the root mean square of pixels, in grey where only one look has colours). Pixels
 - ``palette_ab``: distance between the colours of all translations and of all true counterparts: the sliced
   Wasserstein-1 distance of their inked pixels (those that are not paper), over 32 fixed directions.
 - ``fid_ab``: Frechet distance on the features of the classifier that knows such pictures, against the
-  training pictures of the target; ``floor`` is that of the true counterparts, at the same number.
+  training pictures of the target; ``floor`` is that of as many true counterparts.
 - ``recognised_ab``: how many translations that classifier puts into the right class; ``real`` is how many
   true counterparts.
 - ``spread_ab``: how much draws of one translation differ, for models with noise: the standard deviation.
@@ -71,7 +71,7 @@ def _direction(model: Translates, way: Route, num: int) -> Part:
         palette_distance(y, truth, paper), len(x), nothing=_short(palette_distance(nothing, truth, paper))
     )
     labels = data.load(way.dataset, "test").labels[chosen]
-    return result | _spread(model, x, name) | _judged(way, y, truth, labels)
+    return result | _spread(model, x, name) | _judged(way, y, truth, nothing, labels)
 
 
 def _there_and_back(model: Translates, x: Tensor, direction: str) -> tuple[Tensor, Tensor | None]:
@@ -134,21 +134,26 @@ def _spread(model: Translates, x: Tensor, direction: str) -> Metrics:
     return {f"spread_{direction}": entry(value, len(few), draws=_DRAWS)} if value else {}
 
 
-def _judged(way: Route, y: Tensor, truth: Tensor, labels: Tensor) -> Metrics:
+def _judged(way: Route, y: Tensor, truth: Tensor, nothing: Tensor, labels: Tensor) -> Metrics:
     """What the classifier that knows the target's pictures says, if there is one with weights."""
     name = judge_of(way.target.judge)
     if name is None:
         return {}
     model, key = registry.load(name), way.direction
-    seen = {"fake": _look(model, y), "real": _look(model, truth)}
+    seen = {"fake": _look(model, y), "real": _look(model, truth), "nothing": _look(model, nothing)}
     known = translating.training(way)[1]
     known = known[judge.some(len(known), 10_000)]
     real = torch.cat([_look(model, data.to_float(batch))[0] for batch in known.split(_BATCH)])
-    floor, distance = (metrics.fid(real, seen[which][0]) for which in ("real", "fake"))
+    floor, distance, idle = (metrics.fid(real, seen[which][0]) for which in ("real", "fake", "nothing"))
     right = {k: (logits.argmax(1) == labels).double().mean().item() for k, (_, logits) in seen.items()}
-    more: dict[str, Any] = {"num_real": len(real), "floor": _short(floor), "judge": name}
+    more: dict[str, Any] = {
+        "num_real": len(real),
+        "floor": _short(floor),
+        "nothing": _short(idle),
+        "judge": name,
+    }
     return {
-        f"fid_{key}": entry(distance, len(y), **more),
+        f"fid_{key}": entry(distance, len(y), **more, judge=name),
         f"recognised_{key}": entry(right["fake"], len(y), real=_short(right["real"]), judge=name),
     }
 
