@@ -153,6 +153,8 @@ def _duration(seconds: float) -> str:
 
 def _small(error: float) -> str:
     """An error that may be of rounding only."""
+    if error == 0:
+        return "0"  # a picture that comes back to the last bit
     return f"{error:.3f}" if error >= 5e-4 else f"{error:.1e}"
 
 

@@ -103,12 +103,15 @@ def run_families(drawn: Any, names: Any, seed: Any, request: gr.Request) -> Iter
     ]
     session, throttle = common.session(request), common.Throttle(_PER_SECOND)
     with common.RUNS.open(session, KIND, newest=True) as run:
+        yield panel.board(cards, "running")  # before anything is fetched
         with run.turn():
             read = families.read(x)
         yield panel.board(cards, "running", x, read)
         for (name, spec), card in zip(asked, cards, strict=True):
             model = load(name, card, run, session)
             card.attempt = None if model is None else Attempt(spec, model, x, read[0], seed)
+            if throttle.due():
+                yield panel.board(told(cards), "running", x, read)
         attempts = [card.attempt for card in cards if card.attempt is not None]
         while not run.stopped and (attempt := families.next_up(attempts)):
             with run.turn():
