@@ -18,6 +18,7 @@ from playground.tabs import common, compare, sample
 NAMED = {
     "models", "sample", "compare", "train", "break_it", "interpolate", "likelihood", "complete",
     "translate", "noise", "denoise", "restore", "flow", "posterior", "pixels", "receptive_field", "jumps",
+    "words", "words_between",
 }  # fmt: skip
 
 

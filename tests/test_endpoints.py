@@ -28,6 +28,7 @@ GOOD = {
     "other": "test:2", "choices": None, "scale": 1.0,
     "task": "inpaint", "factor": 4, "sigma": 0.5, "strength": 0.1, "rounds": 1,
     "one": None, "few": None, "many": None, "direction": "ab",
+    "prompt": "red apple", "style": "any", "negative": "",
 }  # fmt: skip
 OWN = {  # where an endpoint needs another value than the others
     ("likelihood", "name"): registry.names("HasLikelihood")[0],
@@ -39,6 +40,10 @@ OWN = {  # where an endpoint needs another value than the others
     ("denoise", "name"): registry.names("HasScore")[0],
     ("restore", "name"): registry.names("HasScore")[0],
     ("restore", "guidance"): 1.0,
+    ("words", "name"): registry.names("FollowsWords")[0],
+    ("words_between", "name"): registry.names("FollowsWords")[0],
+    ("words_between", "other"): "green apple",
+    ("words_between", "n"): 2,
     ("translate", "model"): registry.names("Translates")[0],
     ("translate", "picture"): "emoji:10",
     ("jumps", "t"): 2,

@@ -17,7 +17,7 @@ MAX_BETWEEN = 9
 FIRST = ("red apple", "green apple")
 # Of emoji that the model has seen, of held-out ones, and of things that no emoji shows.
 EXAMPLES = {
-    "seen": ("red heart", "grinning cat face", "strawberry", "police car"),
+    "seen": ("green heart", "france flag", "smiling face with sunglasses", "cat face"),
     "held": ("octopus", "soccer ball", "italy flag", "astronaut"),
     "new": ("blue cat with sunglasses", "green heart with a face", "purple banana", "pizza flag"),
 }

@@ -1,0 +1,182 @@
+"""The Words tab without a browser: drawing, stopping, maps, neighbours, the way between prompts, refusals."""
+
+import json
+import re
+
+import pytest
+import torch
+from app_helpers import asked, opened, refused, updates
+
+from playground import illustrating, judge, registry, wording
+from playground.data import emoji
+from playground.illustrating import Film
+from playground.locale import table
+from playground.spec import WordStep
+from playground.tabs import common, words_between, words_draw, words_panel, words_request
+
+NAME = registry.names("FollowsWords")[0]
+
+
+@pytest.fixture
+def few_known(monkeypatch):
+    """Two training emoji instead of 3,430, whose features take a while."""
+    known = torch.rand(3430, registry.build(judge.of("emoji")).num_features, generator=torch.Generator())
+    monkeypatch.setattr(judge, "features", lambda *_: known)
+
+
+def values(**changes):
+    return {
+        "name": NAME, "prompt": "red cat", "style": "Noto", "guidance": 2.0, "steps": 3, "seed": 1,
+        "negative": "",
+    } | changes  # fmt: skip
+
+
+def draw(**changes):
+    return updates(words_draw.draw(asked(), *values(**changes).values()))
+
+
+def walk(**changes):
+    given = {
+        "name": NAME, "prompt": "red apple", "other": "house", "num": 3, "style": "any", "guidance": 2.0,
+        "steps": 2, "seed": 0,
+    } | changes  # fmt: skip
+    return updates(words_between.walk(asked(), *given.values()))
+
+
+def test_every_step_and_every_word_is_shown(untrained, few_known):
+    shown = draw()
+    last = shown[-1]
+    assert shown[0]["busy"] and not last["busy"] and "pg-done" in last["status"]
+    picture, maps = last["lanes"]
+    assert last["marks"] == ["1 / 3", "2 / 3", "3 / 3"] and len(picture["rows"]) == 2
+    assert opened(picture["rows"][0]["strip"]).size == (3 * 64, 64)
+    assert len(maps["rows"]) == 1 + 3 and "noto" in maps["rows"][3]["title"]
+    shares = [int(re.search(r"(\d+)%", row["title"])[1]) for row in maps["rows"]]
+    assert abs(sum(shares) - 100) <= 2, "all looking is at some word"
+    assert "red · cat · noto" in last["note"] and last["note"].count("<figure") == 3
+    assert 'download="words.png"' in last["downloads"]
+
+
+def test_the_seed_and_the_words_decide_the_picture(untrained, few_known):
+    strips = [draw(**c)[-1]["lanes"][0]["rows"][0]["strip"] for c in ({}, {}, {"seed": 2}, {"prompt": "dog"})]
+    assert strips[0] == strips[1] and len(set(strips)) == 3
+
+
+def test_without_a_classifier_there_is_still_a_picture(untrained, monkeypatch):
+    monkeypatch.setattr(registry, "shipped", lambda name: name == NAME)
+    last = draw()[-1]
+    assert "pg-done" in last["status"] and "<figure" not in last["note"]
+
+
+def test_stop_ends_it_before_the_next_step(untrained):
+    stream = words_draw.draw(asked(), *values(steps=100).values())
+    next(stream)
+    next(stream)
+    words_draw.stop(asked())
+    rest = updates(stream)
+    assert "pg-stopped" in rest[-1]["status"] and len(rest[-1]["marks"]) < 100
+
+
+def test_the_way_between_two_prompts(untrained):
+    last = walk()[-1]
+    assert last["marks"] == ["0%", "50%", "100%"] and "pg-done" in last["status"]
+    (lane,) = last["lanes"]
+    assert opened(lane["rows"][0]["strip"]).size == (3 * 64, 64) and "red apple → house" in lane["title"]
+
+
+HOSTILE = [
+    "",
+    "  ",
+    None,
+    7,
+    ["cat"],
+    "x" * 121,
+    "cat\x00",
+    "\x1b[2J",
+    "红苹果",
+    "!!!",
+    "⚽️🧿"[1:2] + "?",
+    "a " * 17,
+]
+
+
+@pytest.mark.parametrize("prompt", HOSTILE)
+def test_prompts_that_cannot_be_read_are_refused_in_a_sentence(prompt, untrained):
+    refused(lambda: draw(prompt=prompt))
+    refused(lambda: walk(other=prompt))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"style": "noto"}, {"style": None}, {"guidance": 11}, {"guidance": "2"}, {"steps": 0}, {"steps": 1e9},
+     {"seed": -1}, {"negative": "x" * 121}, {"negative": 3}, {"name": "ddpm"}, {"name": None}],
+)  # fmt: skip
+def test_other_values_are_refused_too(change, untrained):
+    refused(lambda: draw(**change))
+
+
+def test_the_refusal_says_which_box(untrained):
+    with pytest.raises(Exception, match="Second prompt"):
+        walk(other="")
+    with pytest.raises(Exception, match="第二个提示词"):
+        list(words_between.walk(asked("zh-CN"), NAME, "a", " ", 3, "any", 2.0, 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [("🐱 with 😎", "cat face with smiling face with sunglasses"), ("a cat 🇫🇷!", "a cat france flag !"),
+     ("❤️", "heavy black heart"), ("7 apples", "7 apples"), ("café 👍🏽", "café thumbs up sign")],
+)  # fmt: skip
+def test_emoji_that_are_typed_become_their_names(typed, read):
+    assert illustrating.spell_out(typed) == read
+    assert words_request.words(typed, "words.prompt") == read
+
+
+def test_a_long_way_keeps_few_moments_with_the_last_and_a_short_one_all():
+    def step(number, of):
+        x = torch.zeros(1, 3, 4, 4)
+        return WordStep(number, of, x, x, torch.full((1, 2, 2, 2), number / of), number)
+
+    for of in (1, 20, 100):
+        film = Film()
+        for number in range(1, of + 1):
+            film.add(step(number, of))
+        kept = [moment.step for moment in film.moments]
+        assert kept == sorted(set(kept)) and kept[-1] == of and len(kept) <= illustrating.MAX_FRAMES + 1
+        assert len(kept) == of or of > illustrating.MAX_FRAMES
+    grids = torch.stack(film.maps(1))
+    assert grids.min() == 0 and grids.max() == 1
+
+
+def test_examples_are_what_their_heading_says():
+    entries = emoji.entries()
+    split = {entry["name"]: "held" if index % 10 == 0 else "seen" for index, entry in enumerate(entries)}
+    known = {e["short_name"].replace("_", " "): split[e["name"]] for e in entries} | split
+    for key, prompts in words_request.EXAMPLES.items():
+        for prompt in prompts:
+            assert known.get(prompt, "new") == key, prompt
+
+
+def test_neighbours_are_training_emoji_and_a_training_picture_finds_itself(monkeypatch):
+    known = torch.eye(8).repeat(429, 1)[:3430] + torch.arange(3430)[:, None] * 1e-4
+    monkeypatch.setattr(judge, "features", lambda *_: known)
+    monkeypatch.setattr(judge, "look", lambda x, name: (known[[5]], None))
+    (found,) = wording.nearest(torch.zeros(1, 3, 64, 64), 4)
+    assert found[0].similarity >= found[-1].similarity and found[0].place in wording.places("train")
+    assert all(n.place % len(emoji.entries()) % 10 != 0 for n in found)
+
+
+def test_the_endpoints_answer(untrained, few_known):
+    answer = words_draw.words(NAME, "red cat", "Twemoji", steps=2)
+    assert answer["words"] == ["red", "cat", "twemoji"] and answer["steps"] == [1, 2]
+    assert torch.tensor(answer["attention"]).shape == (3, 8, 8) and len(answer["nearest"]) == 3
+    assert opened(answer["png"]).size == (64, 64) and json.dumps(answer)
+    between = words_between.words_between(NAME, "red cat", "house", n=2, steps=1)
+    assert opened(between["png"]).size == (128, 64) and between["mix"] == [0, 1]
+
+
+def test_what_is_shown_is_said_in_both_languages():
+    chips = words_panel.chips()
+    for code in ("en", "zh"):
+        assert table(code)["words.chips_new"] in chips
+    assert common.RUN == ["pg-run"]
