@@ -32,8 +32,9 @@ def build() -> None:
     with gr.Row():
         with gr.Column(scale=1, min_width=330):
             with gr.Row():
-                pad = digit_pad.pad("pg-restore-pad")
-                with gr.Column(min_width=200, elem_classes=["pg-for", "pg-for-inpaint"]):
+                with gr.Column(min_width=170):
+                    pad = digit_pad.pad("pg-restore-pad")
+                with gr.Column(min_width=170, elem_classes=["pg-for", "pg-for-inpaint"]):
                     mask = digit_pad.eraser(pad, "pg-restore-eraser")
             with gr.Row():
                 run = gr.Button(
