@@ -118,8 +118,10 @@ def _offline(spec: ModelSpec) -> HubError | None:
 
 
 def _from_hub(source: Published, name: str, where: Path) -> None:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, hf_hub_url
 
+    question = urllib.request.Request(hf_hub_url(source.repo, name, revision=source.revision), method="HEAD")
+    urllib.request.urlopen(question, timeout=_SILENCE).close()  # else the library tries for half a minute
     hf_hub_download(source.repo, name, revision=source.revision, local_dir=where, etag_timeout=_SILENCE)
 
 

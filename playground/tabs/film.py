@@ -45,14 +45,14 @@ def blank(key: str = "sample.ready") -> str:
 
 
 def source(spec: ModelSpec) -> str:
-    """Where a published model comes from, its size and its licence, as HTML; nothing for one of ours."""
+    """Where a published model comes from, its size and its licence, for Markdown; nothing for ours."""
     if spec.published is None:
         return ""
     facts: dict[str, Any] = {
         "megabytes": hub.megabytes(spec),
         "licence": spec.published.licence,
         "revision": spec.published.revision[:7] or "-",
-        "page": f'<a href="{spec.published.page}">{spec.published.page.removeprefix("https://")}</a>',
+        "page": spec.published.page,
     }
     return both("sample.published_here" if hub.here(spec) else "sample.published", **facts)
 
