@@ -7,6 +7,7 @@ narrower. `official_names` lets the published checkpoints in.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -107,8 +108,7 @@ class PatchDiscriminator(nn.Module):
         """Pixels along an edge that one output sees: 70 with three layers, 34 with two, 16 with one."""
         field = 1
         for conv in reversed(self.convs):
-            stride = conv.stride[0]  # type: ignore[union-attr, index]  # a ModuleList forgets what it holds
-            field = (field - 1) * int(stride) + 4
+            field = (field - 1) * int(cast(nn.Conv2d, conv).stride[0]) + 4
         return field
 
     def forward(self, x: Tensor) -> Tensor:
