@@ -75,7 +75,8 @@ def test_digits_have_a_grid_of_their_own(tab):
 
 
 def test_on_a_telephone_nothing_is_wider_than_the_page(tab):
-    page = tab(width=390, language="zh-CN")
+    page = tab(language="zh-CN")  # by its tab: on a telephone it is in a menu
+    page.set_viewport_size({"width": 390, "height": 844})
     page.locator("#pg-translate-source .some").click()
     rows(page).nth(7).wait_for(timeout=120_000)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")

@@ -198,8 +198,10 @@ def scores(asked: Asked, lanes: Sequence[Lane]) -> str:
     if not cards:
         return ""
     first, similar = (cards[0][1][f"{key}_{direction}"] for key in ("l1", "ssim"))
+    idle = [cards[0][1].get(f"{key}_{direction}", {}).get("nothing") for key in ("palette", "fid")]
     rows = [
-        _row(both(f"translate.{key}"), [first[key], None, similar[key]]) for key in ("nothing", "neighbour")
+        _row(both("translate.nothing"), [first["nothing"], None, similar["nothing"], None, *idle]),
+        _row(both("translate.neighbour"), [first["neighbour"], None, similar["neighbour"]]),
     ]
     for lane, m in cards:
         values = [m.get(f"{key}_{direction}", {}).get("value") for key in _SCORES]
