@@ -7,7 +7,7 @@ import pytest
 from app_helpers import asked, opened, refused, updates
 from contract_helpers import fresh
 
-from playground import guesses, jumps, locale, registry
+from playground import guesses, jumps, locale, registry, weights
 from playground.tabs import common, diffuse_jumps, jumps_panel, jumps_request
 
 ONE, FEW, MANY = (jumps.names(key)[0] for key in jumps.KINDS)
@@ -96,6 +96,18 @@ def test_a_way_that_a_model_does_not_go_is_named(untrained):
     with pytest.raises(gr.Error) as caught:
         draw(one=vae)
     assert registry.spec(vae).title in caught.value.message
+
+
+def test_models_that_cannot_be_had_leave_no_board_at_work(untrained, monkeypatch):
+    def gone(name, session):
+        raise weights.WeightsError("The weights do not fit.")
+
+    monkeypatch.setattr(common, "obtain", gone)
+    stream, got = diffuse_jumps.draw(asked(), ONE, FEW, MANY, "test:0", 3, 0), []
+    with pytest.raises(gr.Error, match="do not fit"):
+        for update in stream:
+            got.append(update)
+    assert "pg-running" in got[0] and got[-1] == jumps_panel.blank()
 
 
 def test_stopping_ends_both_before_the_next_step(untrained, few_draws):

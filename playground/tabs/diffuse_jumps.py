@@ -136,6 +136,7 @@ def walk(
 
 
 @common.guarded
+@panel.settling(drawn.blank)
 def draw(
     request: gr.Request, one: Any, few: Any, many: Any, picture: Any, t: Any, seed: Any
 ) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from playground import data, figures, svg
 from playground.locale import both
 from playground.spec import Words
 from playground.tabs import diffuse_request
-from playground.tabs.latent_panel import address, busy, chip, page, settled, spoken, stopped
+from playground.tabs.latent_panel import address, busy, chip, page, settled, settling, spoken, stopped
 
 __all__ = [
     "address",
@@ -21,6 +21,7 @@ __all__ = [
     "pick_skeleton",
     "plot",
     "settled",
+    "settling",
     "spoken",
     "stopped",
 ]

@@ -13,6 +13,7 @@ from playground import figures
 from playground.locale import both, words
 
 _PAGE = Path(__file__).parent / "page"
+_Stream = Callable[..., Iterator[Any]]
 _GIF_SIDE = 224  # pixels, about
 
 
@@ -42,22 +43,28 @@ def stopped() -> str:
     return json.dumps({"busy": False, "status": chip("stopped")})
 
 
-def settled(handler: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    """Under `common.guarded`: a handler that fails on its way leaves no panel that is still computing."""
+def settling(end: Callable[[], str]) -> Callable[[_Stream], _Stream]:
+    """Under `common.guarded`: a handler that fails on its way shows `end`, not a panel still computing."""
 
-    @functools.wraps(handler)
-    def watch(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        begun = False
-        try:
-            for value in handler(*args, **kwargs):
-                begun = True
-                yield value
-        except Exception:  # whatever it is, it goes on to be told
-            if begun:
-                yield stopped()
-            raise
+    def settle(handler: _Stream) -> _Stream:
+        @functools.wraps(handler)
+        def watch(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            begun = False
+            try:
+                for value in handler(*args, **kwargs):
+                    begun = True
+                    yield value
+            except Exception:  # whatever it is, it goes on to be told
+                if begun:
+                    yield end()
+                raise
 
-    return watch
+        return watch
+
+    return settle
+
+
+settled = settling(stopped)
 
 
 def address(x: Tensor, columns: int | None = None) -> str:
