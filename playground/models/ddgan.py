@@ -12,11 +12,9 @@ generator with a latent z of its own draws what a step leads to. With a_t = alph
 and every few updates D pays R1, gamma / 2 |grad D|^2 in x_{t-1} (1801.04406; lazily: 1912.04958, appendix B).
 
 Differences from the paper: both networks are told the digit, which some batches' rows hide, so that the model
-also does without; D is told it by projection (1802.05637); the U-Net is that of `ddpm` here, without
-attention; D is a plain convolutional network; both players learn from the same draws; timesteps are spread
-evenly over each batch. Training starts from the weights of `ddpm`, whose posterior mean G then is, instead of
-from scratch; its cosine schedule replaces the paper's, for it spreads the work evenly over four jumps; and
-D learns alone for the first updates.
+also does without; so that D minds it, it also sees what is real with a wrong digit, which it is to call fake
+(1605.05396, algorithm 1); the U-Net is a small one of `ddpm`'s kind, without attention; D is a plain
+convolutional network; both players learn from the same draws; timesteps are spread evenly over each batch.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,7 +28,6 @@ from torch.optim import Adam, Optimizer
 from playground.models._ddgan_discriminator import Discriminator
 from playground.models._gan import discriminator_loss, generator_loss, gradient_norm, slope
 from playground.models._gan_switches import Techniques, switches
-from playground.models.ddpm import cosine_alphas_cumprod
 from playground.nn import UNet, UNetConfig, rand, randint, randn
 from playground.spec import (
     About,
@@ -57,24 +54,28 @@ class DDGANConfig:
         latent_dim: length of z, drawn anew at every step.
         image_size: pixels, both ways.
         num_steps: T, jumps from noise to data.
-        fine_steps: of the schedule of which every fine_steps / num_steps-th level is one of ours.
-        head_start: updates in which D learns alone: G is a fine denoiser from the start, D knows nothing.
         label_dropout: how often training hides the label.
         penalty_every: updates from one R1 to the next.
         techniques: of the training.
     """
 
-    unet: UNetConfig = field(default_factory=lambda: UNetConfig(extra=64))
-    discriminator_widths: tuple[int, int, int] = (48, 96, 192)
+    unet: UNetConfig = field(
+        default_factory=lambda: UNetConfig(widths=(16, 48, 80), blocks=(0, 1, 1), extra=64)
+    )
+    discriminator_widths: tuple[int, int, int] = (32, 64, 128)
     num_features: int = 256
     latent_dim: int = 64
     image_size: int = 28
     num_steps: int = 4
-    fine_steps: int = 1000
-    head_start: int = 400
     label_dropout: float = 0.15
     penalty_every: int = 12
-    techniques: Techniques = Techniques(penalty="R1", penalty_weight=0.05, lr_d=10.0)
+    techniques: Techniques = Techniques(penalty="R1", penalty_weight=0.05, real_label=0.9)
+
+
+def vp_alphas_cumprod(num_steps: int) -> Tensor:
+    """(T,) of the paper's schedule: beta rises from 0.1 to 20 over the time 0 to 1 (2011.13456, eq. 32)."""
+    time = torch.arange(1, num_steps + 1) / num_steps
+    return torch.exp(-0.1 * time - 0.5 * (20 - 0.1) * time**2)
 
 
 class DDGAN(GenerativeModel, Samples, Jumps):
@@ -89,19 +90,17 @@ class DDGAN(GenerativeModel, Samples, Jumps):
         self.num_timesteps = config.num_steps + 1  # levels of noise, the clean picture being level 0
         width = config.unet.extra
         self.mapping = nn.Sequential(
-            nn.Linear(config.latent_dim, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
-        )
+            nn.Linear(config.latent_dim, width), nn.SiLU(), nn.Linear(width, width),
+            nn.LayerNorm(width, elementwise_affine=False),
+        )  # fmt: skip
         self.denoiser = UNet(config.unet)
         extra = cast(nn.Linear, self.denoiser.extra)
-        nn.init.normal_(extra.weight, 0, 0.02)  # z says little at first: G is ddpm
-        nn.init.zeros_(extra.bias)
+        nn.init.normal_(extra.weight, 0, width**-0.5)  # z is told as loudly as the label, or it is not heard
         self.discriminator = Discriminator(
             config.discriminator_widths, config.num_features, config.unet.in_channels, config.num_steps,
             config.unet.num_classes,
         )  # fmt: skip
-        self.every = config.fine_steps // config.num_steps
-        fine = cosine_alphas_cumprod(config.fine_steps)
-        schedule = torch.cat([torch.ones(1), fine[self.every - 1 :: self.every]])
+        schedule = torch.cat([torch.ones(1), vp_alphas_cumprod(config.num_steps)])
         self.register_buffer("alphas_cumprod", schedule, persistent=False)
         self.to(memory_format=torch.channels_last)
 
@@ -141,8 +140,7 @@ class DDGAN(GenerativeModel, Samples, Jumps):
 
     def jump(self, xt: Tensor, t: Tensor, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """x0_hat drawn by z (B, latent_dim) given x_t (B, C, H, W), t (B,) in 1 to T; no labels: no label."""
-        time = (self.every * t - 1) / self.config.fine_steps
-        v_hat = self.denoiser(xt, time, labels, self.mapping(z))
+        v_hat = self.denoiser(xt, t / self.config.num_steps, labels, self.mapping(z))
         a = self._a(t)
         return (a.sqrt() * xt - (1 - a).sqrt() * v_hat).clamp(-1, 1)
 
@@ -166,29 +164,39 @@ class DDGAN(GenerativeModel, Samples, Jumps):
         alpha = self._a(t) / self._a(t - 1)
         xt = alpha.sqrt() * real + (1 - alpha).sqrt() * randn(x0.shape, source, device)
         z, eps = randn((num, self.config.latent_dim), source, device), randn(x0.shape, source, device)
-        both = k.players == "both" and batch.step % k.d_steps == 0 and batch.step >= self.config.head_start
+        both = k.players == "both" and batch.step % k.d_steps == 0
         turn_g = k.players == "generator" or both
         with torch.set_grad_enabled(turn_g):
             fake = self.posterior(self.jump(xt, t, z, labels), xt, t, eps)
         seen = (xt, t, labels)
+        wrong = labels + 1 + randint(self.config.unet.num_classes - 1, num, source, device)
+        wrong = (wrong % self.config.unet.num_classes).masked_fill(hidden, self.config.unet.num_classes)
         metrics: dict[str, float] = {}
         if k.players != "generator":
             lazy = batch.step % self.config.penalty_every == 0
             metrics |= self._update_discriminator(
-                real, fake.detach(), seen, lazy, optimizers["discriminator"]
+                real, fake.detach(), seen, wrong, lazy, optimizers["discriminator"]
             )
         if turn_g:  # on the same draws, judged by the discriminator that has just learnt from them
             metrics |= self._update_generator(fake, seen, optimizers["generator"])
         return metrics
 
     def _update_discriminator(
-        self, real: Tensor, fake: Tensor, seen: tuple[Tensor, ...], lazy: bool, optimizer: Optimizer
-    ) -> dict[str, float]:
-        """`seen` is what D sees beside a picture; with `lazy` it pays R1 for all updates since the last."""
+        self, real: Tensor, fake: Tensor, seen: tuple[Tensor, ...], wrong: Tensor, lazy: bool,
+        optimizer: Optimizer,
+    ) -> dict[str, float]:  # fmt: skip
+        """`seen` is what D sees beside a picture; `wrong` are labels that are not the pictures', where shown.
+
+        With `lazy` it pays R1 for all updates since the last.
+        """
         k = self.techniques
         real.requires_grad_(lazy)
         score_real, score_fake = self.discriminator(real, *seen), self.discriminator(fake, *seen)
-        loss = discriminator_loss(k.loss, score_real, score_fake, k.real_label)
+        *beside, labels = seen
+        told = (wrong != labels).nonzero().flatten()  # a hidden label cannot be wrong
+        score_wrong = self.discriminator(real.detach(), *beside, wrong)[told]
+        rejected = torch.cat([score_fake, score_wrong])
+        loss = discriminator_loss(k.loss, score_real, rejected, k.real_label)
         metrics, total = {"loss_d": loss.item()}, loss
         if lazy and k.penalty_weight:
             penalty = 0.5 * k.penalty_weight * slope(score_real, real).square().mean()
@@ -283,11 +291,10 @@ SPECS = (
         model=DDGAN,
         config=_CONFIG,
         recipe=Recipe(
-            num_steps=1600, batch_size=64, lr=1e-4, betas=_CONFIG.techniques.betas, decay="linear", ema=0.999
+            num_steps=40000, batch_size=64, lr=4e-4, betas=_CONFIG.techniques.betas, decay="linear", ema=0.999
         ),
         about=_ABOUT,
         switches=switches(_CONFIG.techniques, **dict.fromkeys(_LEFT_OUT)),
         conditional=True,
-        starts_from="ddpm",
     ),
 )
