@@ -1,5 +1,6 @@
 """Refine: pictures of another model, noised a little and denoised, judged before and after."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from playground.tabs import common
 from playground.tabs import diffuse_lanes as lanes
 from playground.tabs import diffuse_panel as panel
 from playground.tabs.diffuse_restore_panel import sheet, table
-from playground.tabs.panels import DASH
+from playground.tabs.panels import DASH, number
 from playground.validation import InvalidInput, Term
 
 SECTION = 40
@@ -124,7 +125,7 @@ def refine(
 ) -> Iterator[Any]:
     """Draw with one model, refine with another, judge both by the same numbers."""
     asked, session = check(source, refiner, strength, num, seed), common.session(request)
-    throttle, item = common.Throttle(), None
+    throttle, item, seconds = common.Throttle(), None, 0.0
     with common.RUNS.open(session, KIND, newest=True) as run:
         yield panel.busy(0.0)
         with run.turn():
@@ -132,13 +133,17 @@ def refine(
             steps = refining.refine(models[0], asked.spec, models[1], asked.strength, asked.num, asked.seed)
         while not run.stopped and not isinstance(item, Refined):
             with run.turn(), torch.no_grad():
+                started = time.perf_counter()
                 item = next(steps)
-            if isinstance(item, SampleStep) and throttle.due():
-                yield now(asked, item)
+                spent = time.perf_counter() - started
+            if isinstance(item, SampleStep):  # judging at the end is not the refinement's time
+                seconds += spent
+                if throttle.due():
+                    yield now(asked, item)
         if run.superseded:
             yield gr.skip()
         elif isinstance(item, Refined):
-            yield done(asked, item)
+            yield done(asked, item, seconds)
         else:
             yield panel.stopped()
 
@@ -156,7 +161,7 @@ def title(asked: Asked) -> str:
     return both("diffuse.refine_title", source=asked.spec.title, refiner=refiner)
 
 
-def done(asked: Asked, found: Refined) -> str:
+def done(asked: Asked, found: Refined, seconds: float) -> str:
     """Before and after, and the same numbers of both."""
     rows = [
         lanes.row(both("diffuse.row_before"), [sheet(found.before)], wide=True),
@@ -168,7 +173,10 @@ def done(asked: Asked, found: Refined) -> str:
         num=asked.num,
     )  # fmt: skip
     note = table(("head_metric", "head_before", "head_after", "head_real"), numbers(found))
-    return lanes.final([lanes.lane(title(asked), rows)], found.marks, status, note=f"{note}<p>{said}</p>")
+    cost = both("diffuse.refine_cost", nfe=found.nfe, milliseconds=number(1000 * seconds / asked.num))
+    return lanes.final(
+        [lanes.lane(title(asked), rows, cost)], found.marks, status, note=f"{note}<p>{said}</p>"
+    )
 
 
 def numbers(found: Refined) -> list[list[str]]:
