@@ -105,7 +105,7 @@ def test_the_page_is_no_larger_than_it_must_be(config):
     large = {
         component["props"].get("elem_id"): size
         for component in config["components"]
-        if (size := len(json.dumps(component, default=str))) > 100_000
+        if (size := len(json.dumps(component, default=str))) > 160_000
     }
     assert not large, "what is large is fetched when its tab is opened: common.on_show"
     everything = json.dumps(config, default=str)
