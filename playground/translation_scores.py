@@ -153,7 +153,7 @@ def _judged(way: Route, y: Tensor, truth: Tensor, nothing: Tensor, labels: Tenso
         "judge": name,
     }
     return {
-        f"fid_{key}": entry(distance, len(y), **more, judge=name),
+        f"fid_{key}": entry(distance, len(y), **more),
         f"recognised_{key}": entry(right["fake"], len(y), real=_short(right["real"]), judge=name),
     }
 
