@@ -83,10 +83,10 @@ class Film:
             self.moments.append(moment)
 
     def maps(self, word: int) -> list[Tensor]:
-        """How much each place looked at a word, (h, w) a moment: from 0, the least of all, to 1, the most."""
+        """Where a word was looked at, (h, w) a moment: from 0, the least of that moment, to 1, the most."""
         found = torch.stack([moment.attention[0, word] for moment in self.moments])
-        least = found.min()
-        return list((found - least) / (found.max() - least).clamp(min=1e-6))
+        least, most = found.amin((1, 2), keepdim=True), found.amax((1, 2), keepdim=True)
+        return list((found - least) / (most - least).clamp(min=1e-6))
 
     def share(self, word: int) -> float:
         """The part of all attention that a word got, over all places and moments."""

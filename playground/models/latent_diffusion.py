@@ -184,7 +184,7 @@ class LatentDiffusion(GenerativeModel, Samples, FollowsWords):
         scheduler = self.scheduler(controls.get("solver", SOLVERS[0]))
         scheduler.set_timesteps(num_steps := controls.get("num_steps", 20))
         z = (randn((num, *self.latent_shape), generator) if noise is None else noise).to(device)
-        guide = _Guide(self, prompts, negative, others, mix, controls.get("guidance", 3.0))
+        guide = _Guide(self, prompts, negative, others, mix, controls.get("guidance", 4.0))
         for step, t in enumerate(scheduler.timesteps, 1):
             v, attention = guide(z, t.to(device))
             a = self.alphas_cumprod[t].item()
@@ -280,7 +280,7 @@ SPECS: tuple[ModelSpec, ...] = (
             Control("num_steps", Words("Steps", "步数"), 20, 1, 100, 1,
                     info=Words("More steps follow the path from noise to picture more closely.",
                                "步数越多,越贴近从噪声到图片的路径。")),
-            Control("guidance", Words("Guidance", "引导强度"), 3.0, 0.0, 10.0, 0.5,
+            Control("guidance", Words("Guidance", "引导强度"), 4.0, 0.0, 10.0, 0.5,
                     info=Words("0 ignores the words, more than 1 exaggerates them.",
                                "0 忽略文字,大于 1 则夸大文字。")),
             Control("solver", Words("Solver", "求解器"), SOLVERS[0], choices=SOLVERS,
