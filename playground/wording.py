@@ -23,6 +23,7 @@ from playground.spec import FollowsWords, GenerativeModel, ModelSpec
 NAMED = "emoji_named"
 TOP = 5
 _BATCH = 96
+_MAX_SEEN = 192  # captions of training emoji that are drawn for comparison
 
 
 class Neighbour(NamedTuple):
@@ -85,7 +86,7 @@ def measure(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
     held_out, seen = places("test"), places("train")
     half = min(num, len(held_out) // 2)
     held_out = held_out[:half] + held_out[len(held_out) // 2 :][:half]
-    seen = [seen[i] for i in judge.some(len(seen), len(held_out)).tolist()]
+    seen = [seen[i] for i in judge.some(len(seen), min(len(held_out), _MAX_SEEN)).tolist()]
     clock = Clock("wording", len(held_out) + len(seen))
     drawn = yield from _draw(spec, model, held_out, clock)
     again = yield from _draw(spec, model, seen, clock)
