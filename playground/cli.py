@@ -248,7 +248,10 @@ def evaluate(
     write: Annotated[bool, typer.Option("--write", help="Put the numbers on the cards.")] = False,
     only: Annotated[
         str | None,
-        typer.Option(help="One part: speed, samples, truncation, likelihood, iwae, accuracy or translation."),
+        typer.Option(
+            help="One part: speed, samples, truncation, likelihood, iwae, reconstruction, accuracy, wording "
+            "or translation."
+        ),
     ] = None,
 ) -> None:
     """Compute the numbers on the cards again."""
