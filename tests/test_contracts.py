@@ -154,7 +154,7 @@ def test_every_parameter_gets_a_finite_gradient(name):
     spec = registry.spec(name)
     model = spec.build().train()
     seen: dict[str, bool] = {}
-    learning = {key: p for key, p in model.named_parameters() if p.requires_grad}  # a first stage may be fixed
+    learning = {key: p for key, p in model.named_parameters() if p.requires_grad}  # a stage may be fixed
     for key, parameter in learning.items():
         parameter.register_hook(lambda grad, key=key: seen.update({key: bool(grad.isfinite().all())}))
     images = data.load(spec.dataset, "train")
