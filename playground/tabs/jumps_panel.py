@@ -107,7 +107,7 @@ def board(asked: AskedGuesses, xt: Tensor, ways: Sequence[Guesses], state: str) 
     axis = "" if found is None else f'<p class="axis">{_axis(found)}</p>'
     lesson = ""
     if state == "done":
-        apart = {way.way: f"<b>{way.apart:.2f}</b>" for way in ways}
+        apart = {way.way: f"{way.apart:.2f}" for way in ways}
         lesson = f'<p class="lesson">{both("jumps.measured", **apart)} {both(f"jumps.lesson_{seen}")}</p>'
     return (
         f'<div class="behind">{status}<div class="given">{given}<div><p>{both("jumps.given_note")}</p>'
