@@ -14,12 +14,12 @@ ANY = "any"
 MAX_CHARACTERS = 120
 MAX_WORDS = 16
 MAX_BETWEEN = 9
-FIRST = ("red apple", "green apple")
+FIRST = ("green heart", "clock face three oclock")
 # Of emoji that the model has seen, of held-out ones, and of things that no emoji shows.
 EXAMPLES = {
-    "seen": ("green heart", "france flag", "smiling face with sunglasses", "cat face"),
-    "held": ("octopus", "soccer ball", "italy flag", "astronaut"),
-    "new": ("blue cat with sunglasses", "green heart with a face", "purple banana", "pizza flag"),
+    "seen": ("green heart", "clock face three oclock", "smiling face with sunglasses", "france flag"),
+    "held": ("clock face nine oclock", "tired face", "italy flag", "octopus"),
+    "new": ("blue cat with sunglasses", "green man", "pink flag", "red moon"),
 }
 
 
