@@ -272,7 +272,8 @@ SPECS: tuple[ModelSpec, ...] = (
             ),
             weaknesses=Words(
                 "Two thousand pictures and an hour and a half of one processor core are little: hearts, "
-                "faces, flags, clocks and people come out, but of many single things only the kind and the colour.",
+                "faces, flags, clocks and people come out, but of many single things only the kind and "
+                "the colour.",
                 "两千来张图片、单个处理器核心一个半小时的训练都太少:爱心、笑脸、旗帜、时钟和人物"
                 "画得出来,但许多具体的东西只有种类和颜色是对的。",
             ),
