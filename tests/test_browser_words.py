@@ -37,11 +37,10 @@ def test_an_example_is_drawn_and_scrubbed_without_asking_again(open_page):
 def test_the_way_between_two_prompts_is_walked(open_page):
     page = open_page(tab=WORDS)
     page.get_by_role("tab", name="Between two prompts").click()
-    page.locator("#pg-words-between").locator("visible=true").wait_for()
     page.get_by_role("button", name="Draw the way").click()
-    drawn(page, "#pg-words-between")
-    page.locator("#pg-words-between .slider").fill("6")
-    assert page.locator("#pg-words-between output").inner_text() == "100%"
+    drawn(page, "#pg-words-way")
+    page.locator("#pg-words-way .slider").fill("6")
+    assert page.locator("#pg-words-way output").inner_text() == "100%"
 
 
 def test_an_empty_prompt_is_refused_in_a_sentence(open_page):
@@ -52,7 +51,8 @@ def test_an_empty_prompt_is_refused_in_a_sentence(open_page):
 
 
 def test_it_fits_a_telephone(open_page):
-    page = open_page(width=390, height=844, tab=WORDS)
+    page = open_page(tab=WORDS)
+    page.set_viewport_size({"width": 390, "height": 844})
     page.locator("#pg-words-chips button", has_text="octopus").click()
     drawn(page, "#pg-words")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -36,7 +36,7 @@ def build() -> None:
             num = gr.Slider(3, MAX_BETWEEN, 7, step=1, label=common.word("words.number"))
             name, style, boxes = form()
         with gr.Column(scale=3, min_width=320):
-            shown = lanes.component("pg-words-between", "words.between_ready")
+            shown = lanes.component("pg-words-way", "words.between_ready")
     inputs = [name, prompt, other, num, style, *boxes]
     run.click(
         walk, inputs, shown, concurrency_limit=None, trigger_mode="multiple", **common.RAW,
