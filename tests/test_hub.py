@@ -18,6 +18,7 @@ NAMES = registry.published()
 def cache(tmp_path, monkeypatch):
     """An empty cache, and nothing loaded before or after."""
     monkeypatch.setenv("PLAYGROUND_CACHE", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)  # whoever runs the tests may have forbidden the Hub
     registry.unload()
     yield tmp_path
     registry.unload()

@@ -17,7 +17,7 @@ from playground.tabs import common, digit_pad, likelihood_api
 LIKELY = registry.names("HasLikelihood")
 FLOW = next(n for n in LIKELY if families.approach(registry.spec(n)) == "exact")
 WRITER = next(n for n in registry.names("Completes") if registry.spec(n).levels == 2)
-PLAIN = next(n for n in registry.names("HasLatent") if n not in LIKELY)
+PLAIN = next(n for n in registry.names("HasLatent") if n not in LIKELY and n in registry.names("Samples"))
 
 
 def likelihood(*args):

@@ -29,7 +29,7 @@ def measured(monkeypatch):
     spec = replace(SPEC, model=Normal, controls=(CONTROL,))
     real = torch.randn(3000, 4, generator=torch.Generator().manual_seed(5))
     monkeypatch.setattr(judge, "features", lambda *_: real)
-    monkeypatch.setattr(judge, "look", lambda x: (x.flatten(1), torch.zeros(len(x), 10)))
+    monkeypatch.setattr(judge, "look", lambda x, *_: (x.flatten(1), torch.zeros(len(x), 10)))
     steps = truncation.measure(spec, spec.build(), 600)
     events = []
     while True:
