@@ -168,6 +168,7 @@ def translate(
     path = Path(output)
     console.check_output(path, (".png",))
     x = translating.read(spec, direction, console.read(Path(source)))
+    _fetch(spec)
     translator: Any = registry.load(name)
     with torch.no_grad():
         y = translator.translate(x.to(next(translator.parameters()).device), direction)

@@ -25,6 +25,7 @@ from torch.optim import Adam, Optimizer
 
 from playground.models._image_pool import ImagePool
 from playground.models._translation_networks import PatchDiscriminator, ResnetConfig, ResnetGenerator
+from playground.nn import update
 from playground.spec import (
     About,
     Batch,
@@ -125,7 +126,7 @@ class CycleGAN(GenerativeModel, Translates, JudgesPatches):
         fake_a, fake_b, metrics = self._update_generators(real_a, real_b, optimizers["generators"])
         loss_d_a = self._loss_d("a", real_a, fake_a, batch.generator)
         loss_d_b = self._loss_d("b", real_b, fake_b, batch.generator)
-        _descend(loss_d_a + loss_d_b, optimizers["discriminators"])
+        update(loss_d_a + loss_d_b, optimizers["discriminators"])
         return {"loss_d_a": loss_d_a.item(), "loss_d_b": loss_d_b.item()} | metrics
 
     def _update_generators(
@@ -148,7 +149,7 @@ class CycleGAN(GenerativeModel, Translates, JudgesPatches):
         if idt_a is not None and idt_b is not None:
             losses |= {"idt_a": F.l1_loss(idt_a, real_a), "idt_b": F.l1_loss(idt_b, real_b)}
             loss = loss + game.lambda_identity * (losses["idt_a"] + losses["idt_b"])
-        _descend(loss, optimizer)
+        update(loss, optimizer)
         for network in discriminators:
             network.requires_grad_(True)
         return fake_a.detach(), fake_b.detach(), {key: value.item() for key, value in losses.items()}
@@ -181,12 +182,6 @@ class CycleGAN(GenerativeModel, Translates, JudgesPatches):
     def receptive_field(self) -> int:
         """Pixels along an edge that one judgement is about."""
         return self.discriminator_b.receptive_field
-
-
-def _descend(loss: Tensor, optimizer: Optimizer) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
 
 
 _SWITCHES = (
@@ -238,6 +233,10 @@ _SWITCHES = (
         info=Words("A multiple of the learning rate.", "学习率的倍数。"),
     ),
 )
+FORMULA = (
+    r"\mathcal{L} = \mathcal{L}_{GAN}(G_{AB}, D_B) + \mathcal{L}_{GAN}(G_{BA}, D_A) + \lambda\, "
+    r"\mathbb{E}\left[\|G_{BA}(G_{AB}(a)) - a\|_1 + \|G_{AB}(G_{BA}(b)) - b\|_1\right]"
+)
 _ABOUT = About(
     summary=Words(
         en="Two generators learn to turn pictures of one style into the other and back without ever seeing "
@@ -246,8 +245,7 @@ _ABOUT = About(
         zh="两个生成器学习在两种风格之间互相转换图片，却从未见过同一张图的两种版本。"
         "两个判别器判断每个结果像不像该风格的真图。来回转换一次必须回到原图，这一要求保住了图片的内容。",
     ),
-    formula=r"\mathcal{L} = \mathcal{L}_{GAN}(G_{AB}, D_B) + \mathcal{L}_{GAN}(G_{BA}, D_A) + \lambda\, "
-    r"\mathbb{E}\left[\|G_{BA}(G_{AB}(a)) - a\|_1 + \|G_{AB}(G_{BA}(b)) - b\|_1\right]",
+    formula=FORMULA,
     strengths=Words(
         en="Needs two piles of pictures and no pairs; one pass makes a translation; goes both ways.",
         zh="只需要两堆图片，不需要配对；一次计算就得到译图；两个方向都能走。",

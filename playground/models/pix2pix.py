@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from playground.models._translation_networks import PatchDiscriminator, init_normal, instance_norm
-from playground.nn import rand
+from playground.nn import rand, update
 from playground.spec import (
     About,
     Batch,
@@ -145,11 +145,11 @@ class Pix2Pix(GenerativeModel, Translates, JudgesPatches):
         both = torch.cat([torch.cat([real_a, real_b], 1), torch.cat([real_a, fake_b.detach()], 1)])
         score_real, score_fake = self.discriminator(both).chunk(2)
         loss_d = 0.5 * (F.softplus(-score_real).mean() + F.softplus(score_fake).mean())
-        _descend(loss_d, optimizers["discriminator"])
+        update(loss_d, optimizers["discriminator"])
         self.discriminator.requires_grad_(False)  # its weights need no gradient here, only its input does
         loss_g = F.softplus(-self.discriminator(torch.cat([real_a, fake_b], 1))).mean()
         l1 = F.l1_loss(fake_b, real_b)
-        _descend(loss_g + self.lambda_l1 * l1, optimizers["generator"])
+        update(loss_g + self.lambda_l1 * l1, optimizers["generator"])
         self.discriminator.requires_grad_(True)
         return {
             "loss_d": loss_d.item(),
@@ -185,12 +185,6 @@ class Pix2Pix(GenerativeModel, Translates, JudgesPatches):
     def receptive_field(self) -> int:
         """Pixels along an edge that one judgement is about."""
         return self.discriminator.receptive_field
-
-
-def _descend(loss: Tensor, optimizer: Optimizer) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
 
 
 _SWITCHES = (

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from playground.models._translation_networks import load_official
+from playground.models.cyclegan import FORMULA
 from playground.spec import About, GenerativeModel, ModelSpec, Published, Recipe, Translates, Words
 
 _SERVER = "https://efrosgans.eecs.berkeley.edu/cyclegan/pretrained_models/"
@@ -51,10 +52,6 @@ class PublishedCycleGAN(GenerativeModel, Translates):
         return self.generators[direction](x)
 
 
-_FORMULA = (
-    r"\mathcal{L} = \mathcal{L}_{GAN}(G_{AB}, D_B) + \mathcal{L}_{GAN}(G_{BA}, D_A) + \lambda\, "
-    r"\mathbb{E}\left[\|G_{BA}(G_{AB}(a)) - a\|_1 + \|G_{AB}(G_{BA}(b)) - b\|_1\right]"
-)
 _STRENGTHS = Words(
     en="The authors' own weights, trained on photographs for days; any picture of yours can go through them.",
     zh="作者自己的权重，用照片训练了数天；你可以让任何图片通过它们。",
@@ -75,7 +72,7 @@ def _spec(name: str, title: str, dataset: str, files: tuple[str, str], summary: 
         model=PublishedCycleGAN,
         config=PublishedCycleGANConfig(files),
         recipe=Recipe(num_steps=0),
-        about=About(summary, _FORMULA, _STRENGTHS, _WEAKNESSES),
+        about=About(summary, FORMULA, _STRENGTHS, _WEAKNESSES),
         dataset=dataset,
         published=Published(
             page="https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix",

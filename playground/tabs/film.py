@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from playground import figures, hub
+from playground import figures, hub, listing
 from playground.locale import both, words
 from playground.race import Racer
 from playground.spec import ModelSpec, SampleStep
@@ -46,15 +46,11 @@ def blank(key: str = "sample.ready") -> str:
 
 def source(spec: ModelSpec) -> str:
     """Where a published model comes from, its size and its licence, for Markdown; nothing for ours."""
-    if spec.published is None:
+    told = listing.elsewhere(spec.name)
+    if told is None:
         return ""
-    facts: dict[str, Any] = {
-        "megabytes": hub.megabytes(spec),
-        "licence": spec.published.licence,
-        "revision": spec.published.revision[:7] or "-",
-        "page": spec.published.page,
-    }
-    return both("sample.published_here" if hub.here(spec) else "sample.published", **facts)
+    key = "sample.published_here" if told["here"] else "sample.published"
+    return both(key, **told | {"revision": told["revision"][:7] or "-"})
 
 
 def downloading(spec: ModelSpec, share: float) -> str:

@@ -159,8 +159,8 @@ def about_text(spec: ModelSpec) -> str:
             f"**{text('sample.weaknesses', code)}** {getattr(about.weaknesses, code)}\n\n{paper}\n\n</div>"
         )
     head = f"### {spec.title} · {spec.family}, {spec.year}"
-    if spec.published is not None:
-        first.append(film.source(spec))
+    if source := film.source(spec):
+        first.append(source)
     return "\n\n".join([head, *first, f"$${about.formula}$$", *second])
 
 
