@@ -46,7 +46,8 @@ def pad(elem_id: str, *, live: bool = False, first: int | None = 2) -> gr.HTML:
     return gr.HTML(
         "" if first is None else example(first), html_template=_pad_skeleton(live), apply_default_css=False,
         css_template=page("latent_pad.css") + page("digit_pad.css"),
-        js_on_load=page("latent_pad.js") + page("digit_pad.js"), elem_id=elem_id, min_width=200,
+        js_on_load=page("latent_pad.js") + page("strokes.js") + page("digit_pad.js"),
+        elem_id=elem_id, min_width=200,
     )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def pad(key: str) -> gr.HTML:
     return gr.HTML(
         "", html_template=panel.pad_skeleton(key), apply_default_css=False,
         elem_id=f"pg-{key.replace('_', '-')}", css_template=panel.page("latent_pad.css"),
-        js_on_load=panel.page("latent_pad.js"), min_width=140,
+        js_on_load=panel.page("latent_pad.js") + panel.page("strokes.js"), min_width=140,
     )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ def component(elem_id: str) -> gr.HTML:
     start = {"route": first.key, "pick": FIRST[kind(first)]}
     return gr.HTML(
         json.dumps(start), html_template=_skeleton(), apply_default_css=False, elem_id=elem_id, min_width=300,
-        css_template=page("translate_source.css"), js_on_load=page("translate_source.js"),
+        css_template=page("translate_source.css"),
+        js_on_load=page("translate_source.js") + page("strokes.js"),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-// After latent_pad.js, in its scope: test digits, strokes that are sent while they are drawn, a first digit.
+// After latent_pad.js and strokes.js, in their scope: test digits, strokes that are sent while they are drawn, a first digit.
 const outer = $('.pad'), indices = outer.dataset.tests.split(' ').map(Number), hint = $('.hint');
 const ROWS = indices.length / 10, PAUSE = 160; // milliseconds between two pictures of one stroke
 const tests = new Image();

@@ -1,8 +1,8 @@
-// What to translate: a way, and emoji of a grid, a drawing or a file. The value is {"route", "pick"} as JSON.
+// What to translate, with strokes.js after it: a way, and emoji of a grid, a drawing or a file. The value is {"route", "pick"} as JSON.
 const $ = (name) => element.querySelector(name), $$ = (name) => [...element.querySelectorAll(name)];
 const most = Number($('.source').dataset.most), file = $('input[type=file]'), search = $('input[type=search]');
-const canvas = $('canvas'), pen = canvas.getContext('2d'), image = $('.paper img'), LIMIT = 5 * 2 ** 20 + 1;
-let now = JSON.parse(props.value || '{}'), last = null;
+const canvas = $('canvas'), pen = canvas.getContext('2d'), image = $('.paper img'), sheet = $('.paper');
+let now = JSON.parse(props.value || '{}');
 pen.lineCap = pen.lineJoin = 'round';
 const way = () => $(`[data-route="${now.route}"]`);
 const grid = () => $(`.grid[data-kind="${way().dataset.kind}"]`);
@@ -29,7 +29,7 @@ const ink = (colour) => {
   pen.strokeStyle = pen.fillStyle = colour;
   $$('.swatch').forEach((button) => button.setAttribute('aria-pressed', String(button.dataset.colour === colour)));
 };
-const clear = () => {
+const wipe = () => {
   pen.clearRect(0, 0, canvas.width, canvas.height);
   image.hidden = true;
   image.removeAttribute('src');
@@ -50,7 +50,7 @@ const find = () => {
 const toggle = (button) => {
   const [named, number] = button.dataset.pick.split(':'), old = chosen().map((one) => one.split(':')[1]);
   const next = old.includes(number) ? old.filter((one) => one !== number) : [...old, number].slice(-most);
-  clear();
+  wipe();
   if (next.length) send(`${named}:${next.join(',')}`);
   button.focus();
 };
@@ -64,13 +64,13 @@ element.addEventListener('click', (event) => {
     send(keep ? now.pick : way().dataset.first);
   } else if (button.dataset.pick) toggle(button);
   else if (button.dataset.colour) ink(button.dataset.colour);
-  else if (button.matches('.wipe')) clear();
+  else if (button.matches('.wipe')) wipe();
   else if (button.matches('.choose')) file.click();
   else if (button.matches('.some')) {
     const from = seen(), some = [];
     while (from.length && some.length < most) some.push(from.splice(Math.floor(Math.random() * from.length), 1)[0]);
     if (!some.length) return;
-    clear();
+    wipe();
     const [named] = some[0].dataset.pick.split(':');
     send(`${named}:${some.map((one) => one.dataset.pick.split(':')[1]).join(',')}`);
   }
@@ -87,52 +87,6 @@ element.addEventListener('keydown', (event) => {
   there.forEach((one) => { one.tabIndex = one === next ? 0 : -1; });
   next.focus();
 });
-// The sheet: strokes, or a file. The server judges the file; of one that is too heavy it gets just enough to say so.
-const at = (event) => {
-  const box = canvas.getBoundingClientRect();
-  return [(event.clientX - box.left) * canvas.width / box.width, (event.clientY - box.top) * canvas.height / box.height];
-};
-canvas.addEventListener('pointerdown', (event) => {
-  canvas.setPointerCapture(event.pointerId);
-  last = at(event);
-  pen.beginPath();
-  pen.arc(...last, pen.lineWidth / 2, 0, 2 * Math.PI);
-  pen.fill();
-});
-canvas.addEventListener('pointermove', (event) => {
-  if (!last) return;
-  const here = at(event);
-  pen.beginPath();
-  pen.moveTo(...last);
-  pen.lineTo(...here);
-  pen.stroke();
-  last = here;
-});
-const lift = () => {
-  if (!last) return;
-  last = null;
-  send(canvas.toDataURL('image/png'));
-};
-canvas.addEventListener('pointerup', lift);
-canvas.addEventListener('pointercancel', lift);
-const take = (given) => {
-  if (!given) return;
-  clear();
-  const reader = new FileReader();
-  reader.onload = () => send(String(reader.result));
-  reader.readAsDataURL(given.slice(0, LIMIT, given.type || 'application/octet-stream'));
-  image.src = URL.createObjectURL(given);
-  image.alt = given.name;
-  image.hidden = false;
-};
 file.addEventListener('change', (event) => { event.stopPropagation(); take(file.files[0]); });
-const paper = $('.paper');
-paper.addEventListener('dragover', (event) => { event.preventDefault(); paper.classList.add('over'); });
-paper.addEventListener('dragleave', () => paper.classList.remove('over'));
-paper.addEventListener('drop', (event) => {
-  event.preventDefault();
-  paper.classList.remove('over');
-  take(event.dataTransfer.files[0]);
-});
 ink('#1b1b1b');
 show();
