@@ -1,9 +1,11 @@
 """What the tests of the tabs share."""
 
+import asyncio
 import base64
 import io
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import gradio as gr
@@ -52,3 +54,9 @@ def opened(address):
 
 def updates(stream):
     return [json.loads(update) for update in stream if isinstance(update, str)]
+
+
+def awaited(coroutine):
+    """What a coroutine returns, in a thread of its own: browser tests leave a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()

@@ -1,6 +1,5 @@
 """The Break it tab: its experiments as data, and the way from the prediction to a repair, on a tiny model."""
 
-import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import replace
@@ -9,6 +8,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 import torch
+from app_helpers import awaited
 from tiny import SPEC, Tiny
 
 from playground import breaking, data, jobs, locale, registry, symptoms, validation
@@ -67,7 +67,7 @@ def watched(progress, request):
     async def collect():
         return [update async for update in break_it.watch(progress, request)]
 
-    updates = asyncio.run(collect())
+    updates = awaited(collect())
     ends = [update for update in updates if isinstance(update[0], Progress)]
     return updates, ends[-1] if ends else None
 
@@ -241,12 +241,12 @@ def test_a_page_that_comes_back_finds_its_experiment_and_its_verdict(small_world
     async def watch_again(state):
         return [update async for update in break_it.watch_again(state, later)]
 
-    ended = asyncio.run(watch_again(back[0]))[-1]
+    ended = awaited(watch_again(back[0]))[-1]
     assert ended[0].before == pytest.approx(0.0) and 'class="right"' in ended[3]
     state, board, live, _, verdict = break_it.recalled(progress.job, later)
     assert state == ended[0] and verdict == ended[3] and "data:image/png" in live
     assert 'aria-pressed="true"' in board or "checked" in board
-    assert asyncio.run(watch_again(state)) == [(gr.skip(),) * 4], "nothing is measured twice"
+    assert awaited(watch_again(state)) == [(gr.skip(),) * 4], "nothing is measured twice"
 
     state, _ = break_it.repair(state, press("fix", "loss"), later)
     back = break_it.recalled(progress.job, asked("reloaded again"))[0]

@@ -1,13 +1,13 @@
 """The page as it is sent: its first words, its encoding, its size, and the phrases that travel with it."""
 
 import ast
-import asyncio
 import gzip
 import json
 from pathlib import Path
 
 import brotli
 import pytest
+from app_helpers import awaited
 
 import app
 from playground import locale
@@ -34,7 +34,7 @@ def served(path="/", method="GET", **headers):
 
     given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": given}
-    asyncio.run(early.EarlyHead(inner, "<style></style>")(scope, None, send))
+    awaited(early.EarlyHead(inner, "<style></style>")(scope, None, send))
     body = b"".join(message.get("body", b"") for message in sent[1:])
     return {name.decode(): value.decode() for name, value in sent[0]["headers"]}, body
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 import torch
+from app_helpers import awaited
 from safetensors.torch import load_file
 from tiny import RECIPE, SPEC
 
@@ -142,12 +143,12 @@ def test_no_handler_breaks_on_a_hostile_job_or_model(value, form):
         form.own["advise"](asked("hostile"), event, value, value)
     assert len(form.own["choose"](asked("hostile"), value, value)) == 3 + len(form.form.shown)
     assert set(map(str, form.own["recall"](asked("hostile"), value))) == {str(gr.skip())}
-    assert [all(v == gr.skip() for v in u) for u in asyncio.run(collect(value, asked("hostile")))] == [True]
+    assert [all(v == gr.skip() for v in u) for u in awaited(collect(value, asked("hostile")))] == [True]
 
 
 def test_start_watch_and_the_end(form):
     job_id = form.start(asked("a"))
-    updates = asyncio.run(collect(job_id, asked("a")))
+    updates = awaited(collect(job_id, asked("a")))
     live, *_, weights_file, card_file = updates[-1]
     film = [update[3] for update in updates if isinstance(update[3], str)][-1]  # skipped while it is the same
     assert 'data-state="done"' in live and "Completed" in live and "已完成" in live and "5 / 5" in live
@@ -173,7 +174,7 @@ def test_stopped_never_says_completed(form):
         time.sleep(0.005)
     train_actions.stop(job_id, request=asked("b"))
     settle(job_id, "stopped")
-    live = asyncio.run(collect(job_id, asked("b")))[-1][0]
+    live = awaited(collect(job_id, asked("b")))[-1][0]
     assert "Stopped" in live and "Completed" not in live and "已完成" not in live
 
 
@@ -202,9 +203,9 @@ def test_pause_resume_and_single_steps(form):
 
 def test_a_reloaded_page_attaches_again(form):
     job_id = form.start(asked("old"), num_steps=100_000)
-    first = asyncio.run(collect(job_id, asked("old"), until=lambda updates: len(updates) == 2))
+    first = awaited(collect(job_id, asked("old"), until=lambda updates: len(updates) == 2))
     assert 'data-state="running"' in first[-1][0]
-    back = asyncio.run(collect(job_id, asked("new"), until=lambda updates: len(updates) == 2))
+    back = awaited(collect(job_id, asked("new"), until=lambda updates: len(updates) == 2))
     assert 'data-state="running"' in back[-1][0]
     train_actions.stop(job_id, request=asked("new"))
     settle(job_id, "stopped")
@@ -223,14 +224,14 @@ def test_the_newest_watcher_of_a_page_ends_the_others(form):
         train_actions.stop(job_id, request=asked("e"))
         return (await asyncio.wait_for(newer, 20))[-1]
 
-    assert 'data-state="stopped"' in asyncio.run(both())[0]
+    assert 'data-state="stopped"' in awaited(both())[0]
     assert not train_watch._WATCHER
 
 
 def test_updates_are_few_and_light(form):
     job_id = form.start(asked("f"), num_steps=100_000)
     start = time.monotonic()
-    updates = asyncio.run(collect(job_id, asked("f"), until=lambda _: time.monotonic() - start > 3))
+    updates = awaited(collect(job_id, asked("f"), until=lambda _: time.monotonic() - start > 3))
     train_actions.stop(job_id, request=asked("f"))
     rate = len(updates) / (time.monotonic() - start)
     assert rate <= common.UPDATES_PER_SECOND + 1
