@@ -11,7 +11,7 @@ from torch import Tensor
 from playground import data, registry, uploads
 from playground.data.pairs import Domain, halves, pair
 from playground.data.sketches import edges
-from playground.spec import JudgesPatches, ModelSpec, Translates
+from playground.spec import JudgesPatches, ModelSpec, Translates, Words
 
 BACK = {"ab": "ba", "ba": "ab"}
 _COLOURED, _FEW = 40, 0.01  # levels that a pixel's channels differ by, share of such pixels
@@ -52,6 +52,12 @@ def route(spec: ModelSpec, direction: str) -> Route:
 def directions(spec: ModelSpec) -> tuple[str, ...]:
     """Those of a model that translates."""
     return cast(type[Translates], spec.model).directions
+
+
+def looks(spec: ModelSpec, direction: str) -> tuple[Words, Words]:
+    """What a published model takes and what it makes of it, in a direction."""
+    a, b = spec.config.looks
+    return (a, b) if direction == "ab" else (b, a)
 
 
 def routes() -> dict[str, Route]:

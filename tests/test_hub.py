@@ -1,14 +1,18 @@
 """Published models: listed apart, downloaded whole or not at all, one sentence where there is no network."""
 
+import json
 import threading
+from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 import torch
+from PIL import Image
 
-from playground import cli, hub, registry, seeding, validation
+from playground import cli, figures, hub, registry, seeding, validation
 from playground.models._translation_networks import ResnetConfig, ResnetGenerator
 from playground.spec import Published
-from playground.tabs import sample
+from playground.tabs import sample, translate_published
 from playground.weights import WeightsError
 
 NAMES = registry.published()
@@ -149,15 +153,49 @@ def test_a_file_of_the_web_arrives_whole_or_not_at_all(tmp_path):
 @pytest.mark.parametrize("name", registry.published("Translates"))
 def test_published_generators_translate_both_ways(name, cache, monkeypatch):
     spec = registry.spec(name)
+    networks = bring_generators(monkeypatch, spec)
+    model, x = registry.load(name), torch.rand(1, 3, 32, 32) * 2 - 1
+    for direction, file in zip(("ab", "ba"), spec.published.files, strict=True):
+        assert torch.equal(model.translate(x, direction), networks[file](x))
+
+
+def bring_generators(monkeypatch, spec):
+    """Let a download bring two small generators; they are returned, by the names of their files."""
     networks = {file: ResnetGenerator(ResnetConfig(3, 3, 4, 2)) for file in spec.published.files}
 
     def bring(source, file, where):
         torch.save(official(networks[file]), where / file)
 
     monkeypatch.setattr(hub, "_from_web", bring)
-    model, x = registry.load(name), torch.rand(1, 3, 32, 32) * 2 - 1
-    for direction, file in zip(("ab", "ba"), spec.published.files, strict=True):
-        assert torch.equal(model.translate(x, direction), networks[file](x))
+    return networks
+
+
+def test_the_translate_tab_says_what_it_will_download_and_waits(cache, monkeypatch):
+    ways = translate_published.offered()
+    assert {spec.name for spec, _ in ways.values()} == set(registry.published("Translates"))
+    way, (spec, _) = next(iter(ways.items()))
+    said = translate_published.about_text(way)
+    assert "91 MB" in said and "BSD" in said and spec.published.page in said
+    photograph = figures.png(Image.new("RGB", (60, 40), "grey"))
+    asked = SimpleNamespace(session_hash="published")
+    bring_generators(monkeypatch, spec)
+    panels = [json.loads(panel) for panel in translate_published.show(way, photograph, asked)]
+    assert all(panel["busy"] for panel in panels[:-1]) and "91 MB" in panels[0]["status"]
+    assert panels[-1]["body"].count("<img") == 5, "before and after, back, lost, left alone"
+
+
+def test_the_translate_tab_needs_a_picture_and_a_network(cache, monkeypatch):
+    way = next(iter(translate_published.offered()))
+    asked = SimpleNamespace(session_hash="published")
+    with pytest.raises(gr.Error, match="Choose a picture"):
+        list(translate_published.show(way, None, asked))
+    with pytest.raises(gr.Error, match="no JPEG|PNG, JPEG"):
+        list(translate_published.show(way, b"text", asked))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    shown = translate_published.show(way, figures.png(Image.new("RGB", (9, 9))), asked)
+    assert not json.loads(next(shown))["busy"], "what was shown of the download is taken back"
+    with pytest.raises(gr.Error, match="HF_HUB_OFFLINE"):
+        next(shown)
 
 
 def official(network):

@@ -24,10 +24,12 @@ class PublishedCycleGANConfig:
 
     Attributes:
         files: of the generators A to B and B to A.
+        looks: of the pictures, A and B.
         image_size: pixels, both ways, that they were trained on.
     """
 
     files: tuple[str, str]
+    looks: tuple[Words, Words]
     image_size: int = 256
 
 
@@ -62,7 +64,14 @@ _WEAKNESSES = Words(
 )
 
 
-def _spec(name: str, title: str, dataset: str, files: tuple[str, str], summary: Words) -> ModelSpec:
+def _spec(
+    name: str,
+    title: str,
+    dataset: str,
+    files: tuple[str, str],
+    looks: tuple[Words, Words],
+    summary: Words,
+) -> ModelSpec:
     return ModelSpec(
         name=name,
         title=title,
@@ -70,7 +79,7 @@ def _spec(name: str, title: str, dataset: str, files: tuple[str, str], summary: 
         year=2017,
         paper="1703.10593",
         model=PublishedCycleGAN,
-        config=PublishedCycleGANConfig(files),
+        config=PublishedCycleGANConfig(files, looks),
         recipe=Recipe(num_steps=0),
         about=About(summary, FORMULA, _STRENGTHS, _WEAKNESSES),
         dataset=dataset,
@@ -91,6 +100,7 @@ SPECS = (
         "CycleGAN, horse and zebra (Zhu et al.)",
         "horse2zebra",
         ("horse2zebra.pth", "zebra2horse.pth"),
+        (Words("horse", "马"), Words("zebra", "斑马")),
         Words(
             en="The best-known result of unpaired translation: horses become zebras, and zebras horses. "
             "Two generators of 11 million parameters each, trained by the authors on photographs.",
@@ -103,6 +113,7 @@ SPECS = (
         "CycleGAN, Monet and photograph (Zhu et al.)",
         "monet2photo",
         ("monet2photo.pth", "style_monet.pth"),
+        (Words("painting by Monet", "莫奈的画"), Words("photograph", "照片")),
         Words(
             en="Paintings by Monet become photographs, and photographs become paintings in his manner. "
             "Two generators of 11 million parameters each, trained by the authors.",

@@ -8,7 +8,7 @@ from torch import Tensor
 from playground import figures, translating
 from playground.locale import both
 from playground.spec import ModelSpec
-from playground.tabs import common, translate_panel, translate_request, translate_source
+from playground.tabs import common, translate_panel, translate_published, translate_request, translate_source
 from playground.tabs.translate_panel import Lane
 from playground.tabs.translate_request import Asked
 from playground.translating import Translated
@@ -30,6 +30,7 @@ def build() -> None:
             shown = gr.HTML("", elem_id="pg-translate", **translate_panel.component_parts())
     for event in (source.input, run.click):
         event(show, source, shown, concurrency_limit=None, trigger_mode="always_last", **common.RAW)
+    translate_published.build()
     common.api(translate, "translate")
 
 

@@ -16,7 +16,7 @@ from playground.tabs.latent_panel import chip, page, spoken
 from playground.tabs.translate_request import Asked
 from playground.translating import Translated
 
-__all__ = ["Lane", "busy", "component_parts", "done", "patch_map", "scores", "sheet"]
+__all__ = ["Lane", "busy", "component_parts", "done", "one", "patch_map", "scores", "sheet"]
 
 _MADE, _UNSURE, _REAL = (
     (0.76, 0.34, 0.04),
@@ -41,11 +41,11 @@ class Lane:
         return ("★ " if self.name != self.spec.name else "") + html.escape(self.spec.title)
 
 
-def component_parts() -> dict[str, Any]:
-    """The skeleton, style sheet and script of the panel."""
+def component_parts(ready: str = "translate.ready") -> dict[str, Any]:
+    """The skeleton, style sheet and script of the panel; `ready` is the key of what it says at first."""
     skeleton = (
         '<div class="translated"><div class="pg-status" role="status"></div>'
-        f'<p class="ready">{both("translate.ready")}</p><div class="body" hidden></div></div>'
+        f'<p class="ready">{both(ready)}</p><div class="body" hidden></div></div>'
     )
     return {
         "html_template": skeleton, "apply_default_css": False, "css_template": page("translate.css"),
@@ -65,6 +65,12 @@ def done(asked: Asked, lanes: Sequence[Lane]) -> str:
     details = "".join(_details(asked, lanes, index) for index in range(len(asked.x)))
     body = f"{_table(asked, lanes)}{details}{_downloads(asked, lanes)}{scores(asked, lanes)}"
     return json.dumps({"busy": False, "status": f"{chip('done')}<span>{spans(said)}</span>", "body": body})
+
+
+def one(lane: Lane, x: Tensor, status: str) -> str:
+    """One large picture (1, C, H, W) taken apart, without a counterpart."""
+    body = f'<div class="large">{_lane(x, lane, 0)}</div><p class="downloads">{_own_link(lane)}</p>'
+    return json.dumps({"busy": False, "status": status, "body": body})
 
 
 def address(x: Tensor, index: int = 0) -> str:
@@ -123,12 +129,12 @@ def _taught(spec: ModelSpec) -> str:
 
 def _details(asked: Asked, lanes: Sequence[Lane], index: int) -> str:
     """One picture taken apart: before and after, there and back, left alone, what the discriminator says."""
-    parts = "".join(_lane(asked, lane, index) for lane in lanes)
+    parts = "".join(_lane(asked.x, lane, index) for lane in lanes)
     return f'<section data-of="{index}" hidden><h3>{_name(asked, index)}</h3>{parts}</section>'
 
 
-def _lane(asked: Asked, lane: Lane, index: int) -> str:
-    found, shown = lane.found, [_wipe(asked, lane, index)]
+def _lane(x: Tensor, lane: Lane, index: int) -> str:
+    found, shown = lane.found, [_wipe(x, lane, index)]
     if found.back is not None and found.away is not None:
         shown.append(_figure(found.back, index, both("translate.back")))
         lost = both("translate.away", value=f"{found.away[index].mean().item():.3f}")
@@ -146,11 +152,11 @@ def _lane(asked: Asked, lane: Lane, index: int) -> str:
     )
 
 
-def _wipe(asked: Asked, lane: Lane, index: int) -> str:
+def _wipe(x: Tensor, lane: Lane, index: int) -> str:
     """Two pictures on top of each other and a slider between them."""
     return (
         f'<figure class="wipe"><div class="two"><img src="{address(lane.found.y, index)}" alt="">'
-        f'<img class="before" src="{address(asked.x, index)}" alt=""></div>'
+        f'<img class="before" src="{address(x, index)}" alt=""></div>'
         f'<input type="range" min="0" max="100" value="50" aria-label="{spoken("translate.wipe")}">'
         f"<figcaption>{both('translate.wipe')}</figcaption></figure>"
     )
@@ -179,10 +185,13 @@ def _downloads(asked: Asked, lanes: Sequence[Lane]) -> str:
     request = {"route": asked.way.key, "models": [lane.name for lane in lanes], "pictures": list(asked.names)}
     whole = figures.grid(sheet(asked, lanes), columns, scale=_ENLARGED)
     links = [_link(figures.png_with_request(whole, request), f"{asked.way.key}.png", both("translate.whole"))]
-    for lane in lanes:
-        made = figures.png(figures.grid(lane.found.y))
-        links.append(_link(made, f"{lane.spec.name}-{asked.way.key}.png", f"{lane.title} (PNG)"))
+    links += [_own_link(lane, f"-{asked.way.key}") for lane in lanes]
     return f'<p class="downloads">{"".join(links)}</p>'
+
+
+def _own_link(lane: Lane, suffix: str = "") -> str:
+    made = figures.png(figures.grid(lane.found.y))
+    return _link(made, f"{lane.spec.name}{suffix}.png", f"{lane.title} (PNG)")
 
 
 def _link(content: bytes, name: str, said: str) -> str:
