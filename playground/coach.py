@@ -3,15 +3,16 @@
 A row names a rule of `playground.symptoms`, the families it is for, and remedies, the best first: the coach
 offers the first one that the model has switches for and that is not in place already. The words are in
 ``locale/*/coach.json``: ``coach.KEY.title``, ``.seen``, ``.why`` and ``.try``; and for every family
-``coach.about.FAMILY``, what its curves should look like and when to stop. Two things about a model count
-beside its family: that it learns codes, which takes two turns, and that it starts from another's weights.
+``coach.about.FAMILY``, what its curves should look like and when to stop. What a model does counts
+beside its family: that it learns codes, which takes two turns, or to translate there and back, which takes
+two games at once; and that it starts from another's weights.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from playground import schedules, symptoms
+from playground import schedules, symptoms, symptoms_cycle
 from playground.spec import ModelSpec, Switch
 from playground.symptoms import Found
 from playground.trends import Run
@@ -22,7 +23,8 @@ CODES = "codes"  # models that learn a vocabulary, whatever their family: two ne
 STARTED = "started"  # models that start from the weights of another one
 ONE_LOSS = ("vae", "flow", "autoregressive", "diffusion", CODES)  # families in which one loss falls
 GAMES = ("gan", "hybrid")  # families in which two networks play: a hybrid's generator is a GAN's as well
-FAMILIES = (*GAMES, *ONE_LOSS)
+CYCLE = "cycle"  # models that translate there and back: four networks, and losses of another meaning
+FAMILIES = (*GAMES, *ONE_LOSS, CYCLE)
 
 Change = Mapping[str, Any]
 
@@ -99,6 +101,13 @@ RULES = (
     Rule("gan.balance", GAMES, symptoms.balance),
     Rule("vae.collapse", ("vae",), symptoms.empty_codes, ({"beta": Times(0, 1)}, {"beta": Times(0.3, 0.3)})),
     Rule("vae.loose", ("vae",), symptoms.loose_codes, ({"beta": 1.0},)),
+    Rule("cycle.untied", (CYCLE,), symptoms_cycle.untied, ({"lambda_cycle": 10.0},)),
+    Rule("cycle.seen_through", (CYCLE,), symptoms_cycle.seen_through, ({"lr_d": Times(0.5, 0.25)},)),
+    Rule("cycle.losing_the_way", (CYCLE,), symptoms_cycle.losing_the_way, (
+        {"lambda_cycle": Times(2, 20.0)}, SLOWER,
+    )),
+    Rule("cycle.returning", (CYCLE,), symptoms_cycle.returning),
+    Rule("cycle.returned", (CYCLE,), symptoms_cycle.returned),
     Rule("codes.few", (CODES,), symptoms.few_codes),
     Rule("inherited", (STARTED,), symptoms.inherited, silences=("rising",)),
     Rule("rising", ONE_LOSS, symptoms.rising, (SLOWER,)),
@@ -109,7 +118,10 @@ RULES = (
 
 def family(spec: ModelSpec) -> str:
     """Which of `FAMILIES` the coach takes a model for."""
-    return CODES if "HasCodes" in spec.capabilities else spec.family
+    if "HasCodes" in spec.capabilities:
+        return CODES
+    there_and_back = "Translates" in spec.capabilities and len(getattr(spec.model, "directions", ())) > 1
+    return CYCLE if there_and_back else spec.family
 
 
 def advise(

@@ -66,7 +66,7 @@ def told(asked: Asked, way: Way, name: str, places: list[int]) -> dict[str, Any]
     frames = [way.frames[place] for place in places]
     rows = [
         lanes.row(both("diffuse.row_xt"), [f.xt for f in frames], film=True),
-        lanes.row(both("diffuse.row_eps"), [f.eps_hat / 2 for f in frames]),
+        lanes.row(both("diffuse.row_eps"), [f.eps_hat / 2 for f in frames], film=True),
         lanes.row(both("diffuse.row_x0"), [f.x0_hat for f in frames], film=True),
     ]
     for index, key in enumerate(("with", "without")):
