@@ -103,6 +103,11 @@ def headlines(metrics: dict[str, dict[str, Any]]) -> list[str]:
     for key, words in (("label_accuracy", "asked label right"), ("accuracy", "accuracy")):
         if entry := metrics.get(key):
             found.append(f"{words} {entry['value']:.2%} (N = {entry['num']:,})")
+    if entry := metrics.get("wording_category"):
+        real = f"{entry['real']:.1%} of real ones"
+        found.append(f"asked category seen {entry['value']:.1%}, {real} (N = {entry['num']:,})")
+    if entry := metrics.get("reconstruction_psnr"):
+        found.append(f"reconstruction {entry['value']:.1f} dB (N = {entry['num']:,})")
     return found
 
 
