@@ -50,7 +50,8 @@ def source(spec: ModelSpec) -> str:
     if told is None:
         return ""
     key = "sample.published_here" if told["here"] else "sample.published"
-    return both(key, **told | {"revision": told["revision"][:7] or "-"})
+    pinned = f"@{told['revision'][:7]}" if told["revision"] else ""
+    return both(key, **told | {"page": told["page"] + pinned})
 
 
 def downloading(spec: ModelSpec, share: float) -> str:
