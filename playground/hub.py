@@ -24,7 +24,7 @@ _LOCK = threading.Lock()  # guards the dictionary
 
 
 class HubError(WeightsError):
-    """Published weights cannot be had; the message is one sentence that says why and what helps."""
+    """Published weights cannot be had; one sentence says why and what helps."""
 
 
 def folder(spec: ModelSpec) -> Path:
@@ -76,10 +76,8 @@ def open_published(spec: ModelSpec) -> GenerativeModel:
     try:
         model.take_over(folder(spec))
     except Exception as error:  # whatever a damaged or unexpected file leads its reader to
-        raise HubError(
-            f"The files of {spec.name} cannot be read ({type(error).__name__}); delete {folder(spec)} "
-            "and ask again, which downloads them anew."
-        ) from error
+        told = {"name": spec.name, "why": type(error).__name__, "folder": folder(spec)}
+        raise HubError("errors.hub_damaged", **told) from error
     return model
 
 
@@ -102,19 +100,14 @@ class _Download:
                 elif not (where / name).is_file():
                     _from_web(source, name, where)
         except Exception as error:  # of the network, of the disk, of the Hub: its reader needs one sentence
-            self.error = HubError(
-                f"{self.spec.title} could not be downloaded from {source.page} ({_first_line(error)}); "
-                "look at the network connection and try again. Everything else works without it."
-            )
+            told = {"model": self.spec.title, "page": source.page, "why": _first_line(error)}
+            self.error = HubError("errors.hub_unreachable", **told)
 
 
 def _offline(spec: ModelSpec) -> HubError | None:
     if os.environ.get("HF_HUB_OFFLINE", "").lower() not in ("1", "true", "yes", "on"):
         return None
-    return HubError(
-        f"{spec.title} has not been downloaded, and HF_HUB_OFFLINE forbids it; "
-        "everything else works without it."
-    )
+    return HubError("errors.hub_forbidden", model=spec.title)
 
 
 def _from_hub(source: Published, name: str, where: Path) -> None:

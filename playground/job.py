@@ -72,7 +72,7 @@ class JobView:
     eta: float
     losses: dict[str, list[list[float]]]
     moments: tuple[tuple[int, Tensor], ...]
-    message: Term | str | None
+    message: Term | None
     usable: bool
     version: int
     switches: Mapping[str, Any] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class Job:
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     state: str = "paused"  # one of FINAL, or paused; who is in line is queued or running
     stopping: bool = False
-    message: Term | str | None = None
+    message: Term | None = None
     training: Watched | None = None
     events: Iterator[TrainEvent] | None = None
     event: TrainEvent | None = None
@@ -237,12 +237,12 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("out of memory" in text or "allocate memory" in text)
 
 
-def reason(error: BaseException, batch_size: int) -> Term | str:
+def reason(error: BaseException, batch_size: int) -> Term:
     """Why a training failed, and what helps; what nobody thought of goes into the log."""
     if isinstance(error, TrainingDiverged):
         return Term("jobs.diverged", {"step": error.step, "lr": f"{error.lr:.2g}"})
     if isinstance(error, data.DataUnavailable):
-        return str(error)
+        return Term(error.key, error.params)
     if not out_of_memory(error):
         _LOG.error("A training failed", exc_info=error)
         return Term("jobs.broken", {"kind": type(error).__name__})

@@ -239,7 +239,7 @@ class Worker:
             job.stopping or (job.wanted == 1 and job in self._line) for job in self._jobs.values()
         )
 
-    def _finish(self, job: Job, state: str, message: Term | str | None = None) -> None:
+    def _finish(self, job: Job, state: str, message: Term | None = None) -> None:
         """Close the training and keep the model: the averaged one, or after a failure the last good one."""
         run, last, kept = job.training, None, None
         try:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from playground import device, hub, models, weights
+from playground.locale import Told
 from playground.spec import GenerativeModel, ModelSpec
 
 MAX_BYTES = 2**30  # of loaded weights; the least recently used model makes room
@@ -19,7 +20,7 @@ _LOCK = threading.Lock()  # guards the two dictionaries
 _NAME_LOCKS: dict[str, threading.Lock] = {}  # one loads, the others wait
 
 
-class UnknownModel(ValueError):
+class UnknownModel(Told, ValueError):
     """No model has that name."""
 
 
@@ -63,7 +64,7 @@ def spec(name: str) -> ModelSpec:
         return _specs()[name]
     except (KeyError, TypeError):
         known = ", ".join(names())
-        raise UnknownModel(f"There is no model {str(name)[:60]!r}; choose one of: {known}.") from None
+        raise UnknownModel("errors.unknown_model", name=repr(str(name)[:60]), known=known) from None
 
 
 def shipped(name: str) -> bool:

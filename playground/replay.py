@@ -96,7 +96,7 @@ def read(name: str) -> dict[str, Any]:
         points = next(iter(content["losses"].values()), [[1, 0.0]])
         return {"losses": content["losses"], "every": int(points[0][0]), "frames": frames}
     except (OSError, ValueError, KeyError) as error:
-        raise weights.WeightsError(f"There is no replay of {name} that can be read ({error}).") from error
+        raise weights.WeightsError("errors.no_replay", name=name, why=error) from error
 
 
 def _file(shape: list[int]) -> str:

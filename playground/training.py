@@ -220,16 +220,15 @@ class Training:
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
-            raise WeightsError(f"The checkpoint {path} cannot be read ({type(error).__name__}).") from error
+            why = type(error).__name__
+            raise WeightsError("errors.checkpoint_unreadable", path=path, why=why) from error
         for _, values in state.get("changes", [])[len(self.changes) :]:
             self.tune(values)
         mine = {"spec": self.spec.name, "dataset": self.dataset, "seed": self.seed}
         mine["recipe"] = asdict(self.recipe)
         for key, value in mine.items():
             if state.get(key) != value:
-                raise WeightsError(
-                    f"The checkpoint {path} was made with another {key}; start without --resume."
-                )
+                raise WeightsError("errors.checkpoint_other", path=path, what=key)
         self.model.load_state_dict(state["model"])
         self.model.remember(state.get("memory", {}))
         if self.ema is not None:

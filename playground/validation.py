@@ -32,27 +32,12 @@ class Term(NamedTuple):
     params: Mapping[str, Any] = {}
 
 
-class InvalidInput(ValueError):
-    """A value from outside that is refused; ``str()`` is the sentence in English.
-
-    Attributes:
-        key: the sentence in ``locale/``.
-        params: what fills it: strings, numbers, `Words` and `Term`.
-    """
-
-    def __init__(self, key: str, **params: Any) -> None:
-        """A sentence by its key, and what fills it."""
-        super().__init__(key, params)
-        self.key = key
-        self.params = params
+class InvalidInput(locale.Told, ValueError):
+    """A value from outside that is refused; strings, numbers, `Words` and `Term` fill the sentence."""
 
     def sentence(self, language: str = "en") -> str:
         """The sentence in a language of the interface."""
         return locale.text(self.key, language, **{k: say(v, language) for k, v in self.params.items()})
-
-    def __str__(self) -> str:
-        """The sentence in English."""
-        return self.sentence("en")
 
 
 def say(value: Any, language: str) -> Any:

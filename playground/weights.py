@@ -16,14 +16,15 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
+from playground.locale import Told
 from playground.paths import pretrained_folder
 
 _WEIGHTS, _CARD, _README = "model.safetensors", "card.json", "README.md"
-MAX_SINGLE = 4 * 2**20  # bytes in single precision; the history keeps every version of larger ones, in half
+MAX_SINGLE = 2**20  # bytes in single precision; the history keeps every version of larger ones, in half
 
 
-class WeightsError(RuntimeError):
-    """Shipped weights cannot be used; the message is one sentence that says why and what helps."""
+class WeightsError(Told, RuntimeError):
+    """Shipped weights cannot be used; one sentence says why and what helps."""
 
 
 def folder(name: str) -> Path:
@@ -88,13 +89,11 @@ def read_card(name: str) -> dict[str, Any]:
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise WeightsError(
-            f"There are no weights of {name} yet; `python -m playground pretrain {name}` makes them."
-        ) from error
+        raise WeightsError("errors.weights_none", name=name) from error
     except (OSError, ValueError) as error:
-        raise WeightsError(f"The card of {name} cannot be read ({error}); restore {path}.") from error
+        raise WeightsError("errors.card_unreadable", name=name, why=error, path=path) from error
     if not isinstance(card, dict) or not isinstance(card.get("sha256"), str):
-        raise WeightsError(f"The card of {name} has no sha256; restore {path}.")
+        raise WeightsError("errors.card_bare", name=name, path=path)
     return card
 
 
@@ -116,17 +115,13 @@ def load_state(name: str, model: nn.Module) -> None:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"The weights of {name} cannot be read ({error}); restore {path}.") from error
+        raise WeightsError("errors.weights_unreadable", name=name, why=error, path=path) from error
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
-        raise WeightsError(
-            f"The weights of {name} are damaged (wrong sha256); restore {path} or train it again."
-        )
+        raise WeightsError("errors.weights_damaged", name=name, path=path)
     try:
         state = load_safetensors(content)
     except SafetensorError as error:
-        raise WeightsError(
-            f"The weights of {name} are no safetensors file ({error}); restore {path}."
-        ) from error
+        raise WeightsError("errors.weights_format", name=name, why=error, path=path) from error
     _fill(name, model, state)
 
 
@@ -136,10 +131,8 @@ def _fill(name: str, model: nn.Module, state: dict[str, Tensor]) -> None:
     if expected != found:
         wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
         key = wrong[0]
-        raise WeightsError(
-            f"The weights of {name} do not fit its architecture ({len(wrong)} differences; {key} is "
-            f"{found.get(key, 'missing')} where {expected.get(key, 'nothing')} is expected); train it again."
-        )
+        shapes = {"found": found.get(key, "-"), "expected": expected.get(key, "-")}
+        raise WeightsError("errors.weights_misfit", name=name, num=len(wrong), tensor=key, **shapes)
     with torch.no_grad():
         model.load_state_dict(state)
 

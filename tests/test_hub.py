@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from types import SimpleNamespace
 
 import gradio as gr
@@ -164,6 +165,7 @@ def bring_generators(monkeypatch, spec):
     networks = {file: ResnetGenerator(ResnetConfig(3, 3, 4, 2)) for file in spec.published.files}
 
     def bring(source, file, where):
+        time.sleep(0.1)  # long enough to be seen
         torch.save(official(networks[file]), where / file)
 
     monkeypatch.setattr(hub, "_from_web", bring)

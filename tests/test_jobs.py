@@ -180,10 +180,11 @@ def test_an_error_nobody_thought_of_fails_one_job_and_not_the_worker(worker, cap
 
 def test_missing_data_is_said_in_its_own_sentence(worker, monkeypatch):
     def nowhere(name, split="train"):
-        raise DataUnavailable("Put it there.")
+        raise DataUnavailable("errors.no_fashion", folder="there")
 
     monkeypatch.setattr(data, "load", nowhere)
-    assert until(worker, worker.submit("a", request()), "failed").message == "Put it there."
+    message = until(worker, worker.submit("a", request()), "failed").message
+    assert message.key == "errors.no_fashion" and message.params == {"folder": "there"}
 
 
 def test_what_nobody_watches_is_paused_and_later_forgotten(worker, monkeypatch):

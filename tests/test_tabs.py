@@ -138,9 +138,9 @@ def test_another_session_cannot_stop_mine():
 def test_a_session_holds_a_few_runs_and_the_machine_a_limited_number():
     runs = Runs(per_session=2, in_all=3)
     with runs.open("me", "a"), runs.open("me", "a"):
-        with pytest.raises(Refused, match="too_many"), runs.open("me", "a"):
+        with pytest.raises(Refused, match="already have 2"), runs.open("me", "a"):
             pass
-        with runs.open("you", "a"), pytest.raises(Refused, match="crowded"), runs.open("they", "a"):
+        with runs.open("you", "a"), pytest.raises(Refused, match="as many runs"), runs.open("they", "a"):
             pass
     with runs.open("me", "a"):
         pass
@@ -274,7 +274,7 @@ def test_texts_of_every_model_are_in_both_languages():
 
 def test_damaged_weights_are_one_sentence(untrained, monkeypatch):
     def fails(name):
-        raise weights.WeightsError("The weights of x are damaged.")
+        raise weights.WeightsError("errors.weights_damaged", name="x", path="y")
 
     monkeypatch.setattr(registry, "load", fails)
     refused(lambda: list(common.guarded(sample.run_sample)(QUICK[0], 0, "any", 1, {}, "test")))

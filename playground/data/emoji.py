@@ -87,7 +87,7 @@ def _sheet(file: str) -> torch.Tensor:
         with Image.open(_FOLDER / file) as sheet:
             rgba = sheet.convert("RGBA")
     except (OSError, UnidentifiedImageError) as error:
-        raise DataUnavailable(f"{_FOLDER / file} cannot be read ({error}); restore it.") from error
+        raise DataUnavailable("errors.data_unreadable", path=_FOLDER / file, why=error) from error
     white = Image.new("RGBA", rgba.size, "white")
     rgb = np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
     rows = rgb.shape[0] // SIDE
@@ -100,7 +100,7 @@ def _checked(file: str) -> bytes:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise DataUnavailable(f"{path} cannot be read ({error}); restore it from the repository.") from error
+        raise DataUnavailable("errors.data_unreadable", path=path, why=error) from error
     if hashlib.sha256(raw).hexdigest() != _SHA256[file]:
-        raise DataUnavailable(f"{path} is damaged: its checksum is wrong; restore it from the repository.")
+        raise DataUnavailable("errors.data_damaged", path=path)
     return raw

@@ -63,10 +63,7 @@ def _download_fashion_mnist() -> None:
         with _timeout(15.0):
             FashionMNIST(str(cache_folder()), download=True)
     except (RuntimeError, OSError) as error:
-        raise DataUnavailable(
-            "Fashion-MNIST is not on this machine and could not be downloaded. Run `apt install "
-            f"dataset-fashion-mnist`, or put its four .gz files into {folder}."
-        ) from error
+        raise DataUnavailable("errors.no_fashion", folder=folder) from error
 
 
 @contextlib.contextmanager
@@ -90,9 +87,9 @@ def _read_idx(path: Path, sha256: str) -> torch.Tensor:
     try:
         raw = gzip.decompress(path.read_bytes())
     except (OSError, EOFError) as error:
-        raise DataUnavailable(f"{path} cannot be read ({error}); restore it from the repository.") from error
+        raise DataUnavailable("errors.data_unreadable", path=path, why=error) from error
     if hashlib.sha256(raw).hexdigest() != sha256:
-        raise DataUnavailable(f"{path} is damaged: its checksum is wrong; restore it or delete it.")
+        raise DataUnavailable("errors.data_damaged", path=path)
     num_dims = raw[3]
     shape = np.frombuffer(raw, ">i4", num_dims, offset=4)
     return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=4 + 4 * num_dims).reshape(shape).copy())

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from playground.locale import Told
 
-class DataUnavailable(RuntimeError):
-    """A data set cannot be had here; the message says what would put it where."""
+
+class DataUnavailable(Told, RuntimeError):
+    """A data set cannot be had here; one sentence says what would put it where."""
 
 
 @dataclass(frozen=True)

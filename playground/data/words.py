@@ -46,9 +46,9 @@ def _table() -> tuple[dict[str, int], np.ndarray]:
     try:
         raw = _FILE.read_bytes()
     except OSError as error:
-        raise DataUnavailable(f"{_FILE} cannot be read ({error}); restore it from the repository.") from error
+        raise DataUnavailable("errors.data_unreadable", path=_FILE, why=error) from error
     if hashlib.sha256(raw).hexdigest() != _SHA256:
-        raise DataUnavailable(f"{_FILE} is damaged: its checksum is wrong; restore it from the repository.")
+        raise DataUnavailable("errors.data_damaged", path=_FILE)
     with np.load(_FILE) as content:
         words = content["words"].tobytes().decode().split("\n")
         return {word: place for place, word in enumerate(words)}, content["vectors"]

@@ -35,6 +35,28 @@ def text(key: str, language: str = "en", **params: Any) -> str:
     return phrase.format(**said)
 
 
+class Told(Exception):
+    """An error that says itself in any language of the interface; ``str()`` is the sentence in English.
+
+    Attributes:
+        key: of the phrase.
+        params: what fills it.
+    """
+
+    def __init__(self, key: str, **params: Any) -> None:
+        """A phrase by its key, and what fills it."""
+        super().__init__(key, params)
+        self.key, self.params = key, params
+
+    def sentence(self, language: str = "en") -> str:
+        """The phrase in a language."""
+        return text(self.key, language, **self.params)
+
+    def __str__(self) -> str:
+        """The phrase in English."""
+        return self.sentence()
+
+
 def words(key: str, **params: Any) -> Words:
     """A phrase in every language."""
     return Words(*(text(key, language, **params) for language in LANGUAGES))

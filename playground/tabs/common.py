@@ -5,15 +5,17 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from html import escape
 from typing import Any
 
 import gradio as gr
 from gradio.context import Context
 
-from playground import data, jobs, listing, locale, registry, validation, weights
+from playground import jobs, listing, locale, registry, validation
+from playground.locale import Told
 from playground.schedules import switches_of
 from playground.spec import Control, ModelSpec, Words
-from playground.tabs.runs import Refused, Runs
+from playground.tabs.runs import Runs
 from playground.validation import InvalidInput
 
 UPDATES_PER_SECOND = 6
@@ -115,16 +117,17 @@ def refusal(error: Exception, code: str) -> gr.Error:
 
 def sentence(error: Exception, code: str) -> str:
     """What a reader is told about an error."""
-    if isinstance(error, InvalidInput):
+    if isinstance(error, Told):
         return error.sentence(code)
-    if isinstance(error, Refused):
-        return locale.text(error.key, code, **error.params)
     if isinstance(error, gr.Error):
         return error.message
-    if isinstance(error, weights.WeightsError | registry.UnknownModel | data.DataUnavailable):
-        return str(error)
     _LOG.error("A handler failed", exc_info=error)
     return locale.text("common.unexpected", code)
+
+
+def reason(error: Told) -> str:
+    """What was told as HTML, in every language."""
+    return locale.spans(Words(*(escape(error.sentence(code)) for code in locale.LANGUAGES)))
 
 
 def api(function: Callable[..., Any], name: str, **options: Any) -> None:

@@ -1,6 +1,5 @@
 """Compare: several models get the same request and race; what each one trades stands below."""
 
-import html
 from collections.abc import Iterator
 from typing import Any
 
@@ -162,7 +161,7 @@ def line_up(
                 race.rehearse(model, num, controls)
         except (weights.WeightsError, validation.InvalidInput) as error:  # the others race on
             lane.state = "absent"
-            lane.notes.append(html.escape(str(error)))
+            lane.notes.append(common.reason(error))
             continue
         given = label if lane.spec.conditional else None
         racers[index] = race.enter(name, model, num, given, seed, controls)

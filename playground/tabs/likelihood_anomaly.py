@@ -1,6 +1,5 @@
 """Anomaly: what likelihoods make of pictures that are no digits, a few pictures at a time."""
 
-import html
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -142,10 +141,8 @@ def line_up(names: list[str], shown: Board, run: Run, session: str) -> None:
         try:
             with run.turn():
                 row.scorer = Scorer(row.spec, common.obtain(name, session), {})
-        except InvalidInput as error:
-            row.note = both(error.key, **error.params)
-        except weights.WeightsError as error:
-            row.note = html.escape(str(error))
+        except (InvalidInput, weights.WeightsError) as error:
+            row.note = common.reason(error)
 
 
 def scored(shown: Board, fetching: Fetch, run: Run) -> Iterator[None]:

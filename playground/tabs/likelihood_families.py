@@ -1,6 +1,5 @@
 """One digit through every family: each model does with it what it can, live, and says why no more."""
 
-import html
 from collections.abc import Iterator
 from typing import Any
 
@@ -131,10 +130,8 @@ def load(name: str, card: Card, run: Run, session: str) -> Any:
     try:
         with run.turn():
             return common.obtain(name, session)
-    except InvalidInput as error:
-        card.note = both(error.key, **error.params)
-    except weights.WeightsError as error:
-        card.note = html.escape(str(error))
+    except (InvalidInput, weights.WeightsError) as error:
+        card.note = common.reason(error)
     card.state = "absent"
     return None
 

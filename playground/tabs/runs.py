@@ -5,18 +5,14 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+
+from playground.locale import Told
 
 _ABANDONED = 120.0  # seconds without a step: its page was closed and gradio never resumed the generator
 
 
-class Refused(RuntimeError):
-    """A run that may not start now; carries the key of the sentence and what fills it."""
-
-    def __init__(self, key: str, **params: Any) -> None:
-        """A sentence of ``locale/``."""
-        super().__init__(key, params)
-        self.key, self.params = key, params
+class Refused(Told, RuntimeError):
+    """A run that may not start now."""
 
 
 class Turns:

@@ -17,7 +17,6 @@ from playground.job import JobView
 from playground.locale import both
 from playground.tabs import train_charts
 from playground.tabs.train_request import data_title
-from playground.validation import Term
 
 DASH = "–"
 _SAMPLE, _REAL = "sample · 样本", "training picture · 训练图片"
@@ -161,10 +160,8 @@ def _tile(x: Tensor, name: str) -> str:
 
 
 def _said(view: JobView) -> str:
-    if isinstance(view.message, Term):
+    if view.message is not None:
         return both(view.message.key, **view.message.params)
-    if view.message:
-        return html.escape(view.message)
     if view.position:
         return both("train.position", position=view.position)
     if view.usable:

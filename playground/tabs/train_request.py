@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from playground import figures, jobs, locale, previews, registry, validation, weights
+from playground import figures, jobs, previews, registry, validation, weights
 from playground.data import pairs
 from playground.job import JobView, Request
 from playground.spec import ModelSpec
-from playground.validation import Term
+from playground.validation import say
 
 DATASETS = ("mnist", "fashion_mnist")  # of one shape, so that a model of one can be trained on the other
 MAX_STEPS, MAX_API_STEPS, MAX_MINUTES, MAX_BATCH = 100_000, 2_000, 120.0, 1024
@@ -71,9 +71,8 @@ def data_title(name: str) -> str:
 
 def report(view: JobView, language: str) -> dict[str, Any]:
     """A job as the web API tells it."""
-    event, message, found = view.event, view.message, view.diagnosis
-    if isinstance(message, Term):
-        message = locale.text(message.key, language, **message.params)
+    event, found = view.event, view.diagnosis
+    message = None if view.message is None else say(view.message, language)
     picture = None
     if view.moments:
         picture = figures.png_data_uri(figures.grid(view.moments[-1][1].permute(0, 2, 3, 1).numpy()))
