@@ -44,7 +44,7 @@ class StyleGANConfig:
     generator_widths: tuple[int, int, int] = (64, 32, 16)
     discriminator_widths: tuple[int, int, int] = (64, 32, 8)
     mixing: float = 0.9
-    growth: tuple[float, float, float, float] = (0.06, 0.14, 0.26, 0.42)
+    growth: tuple[float, float, float, float] = (0.05, 0.1, 0.2, 0.3)
     techniques: Techniques = Techniques(
         penalty="R1", penalty_weight=2.0, minibatch="stddev", beta1=0.0, beta2=0.99
     )
