@@ -18,7 +18,7 @@ of the batch, as all unused ones do at the beginning.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -240,6 +240,15 @@ _ABOUT = About(
     ),
 )
 
+# A rare word spoils a whole patch: at 0.6 the Frechet distance is little more than half of that at 1.
+_TEMPERATURE = replace(
+    TEMPERATURE,
+    default=0.6,
+    info=Words(
+        "Below 1 the likelier words of the vocabulary are preferred.", "小于 1 时更偏向词表中概率高的词。"
+    ),
+)
+
 SPECS = (
     ModelSpec(
         name="vqvae",
@@ -260,7 +269,7 @@ SPECS = (
             max_norm=1.0,
         ),
         about=_ABOUT,
-        controls=(TEMPERATURE,),
+        controls=(_TEMPERATURE,),
         conditional=True,
     ),
 )
