@@ -100,11 +100,11 @@ def test_a_way_that_a_model_does_not_go_is_named(untrained):
 
 def test_models_that_cannot_be_had_leave_no_board_at_work(untrained, monkeypatch):
     def gone(name, session):
-        raise weights.WeightsError("The weights do not fit.")
+        raise weights.WeightsError("errors.weights_damaged", name=name, path="there")
 
     monkeypatch.setattr(common, "obtain", gone)
     stream, got = diffuse_jumps.draw(asked(), ONE, FEW, MANY, "test:0", 3, 0), []
-    with pytest.raises(gr.Error, match="do not fit"):
+    with pytest.raises(gr.Error, match="are damaged"):
         for update in stream:
             got.append(update)
     assert "pg-running" in got[0] and got[-1] == jumps_panel.blank()

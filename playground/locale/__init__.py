@@ -65,9 +65,10 @@ def words(key: str, **params: Any) -> Words:
 def both(key: str, **params: Any) -> str:
     """A phrase as HTML in every language; the page shows the one its reader chose, so nothing is drawn again.
 
-    Parameters are escaped; the phrase itself may hold markup.
+    Parameters are escaped, paths and errors too; the phrase itself, and `Words`, may hold markup.
     """
-    safe = {k: html.escape(v) if isinstance(v, str) else v for k, v in params.items()}
+    plain = (int, float, Words)
+    safe = {k: v if isinstance(v, plain) else html.escape(str(v)) for k, v in params.items()}
     return spans(words(key, **safe))
 
 
