@@ -4,13 +4,13 @@ As in `playground.symptoms`; the curves are ``cycle_a`` and ``cycle_b``, how far
 from the picture, ``loss_g_ab`` and ``loss_g_ba``, (D - 1)^2 of translations, and ``loss_d_a``, ``loss_d_b``.
 """
 
-from playground.symptoms import FALLS, Found, found
+from playground.symptoms import DOUBT, FALLS, Found, found
 from playground.trends import Run
 
 CYCLE = ("cycle_a", "cycle_b")
 SIDES = (("loss_g_ab", "loss_d_b"), ("loss_g_ba", "loss_d_a"))  # of each discriminator: who plays against it
 REJECTED, CAUGHT = 0.85, 0.03  # a fake that D says 0 of costs G 1, one that D is in doubt about 1/4
-RISES, DOUBT = 0.1, 3.0  # relative change from one stretch to the next, and in standard errors
+RISES = 0.1  # relative change from one stretch to the next: two losses, each noisier than a likelihood
 
 
 def untied(run: Run) -> Found | None:

@@ -183,6 +183,7 @@ def test_the_translate_tab_says_what_it_will_download_and_waits(cache, monkeypat
     bring_generators(monkeypatch, spec)
     panels = [json.loads(panel) for panel in translate_published.show(way, photograph, asked)]
     assert all(panel["busy"] for panel in panels[:-1]) and "91 MB" in panels[0]["status"]
+    assert "learnt without pairs" in panels[-1]["body"]
     assert panels[-1]["body"].count("<img") == 5, "before and after, back, lost, left alone"
 
 

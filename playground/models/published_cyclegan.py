@@ -98,7 +98,7 @@ SPECS = (
     _spec(
         "cyclegan_horse2zebra",
         "CycleGAN, horse and zebra (Zhu et al.)",
-        "horse2zebra",
+        "horse2zebra_unpaired",
         ("horse2zebra.pth", "zebra2horse.pth"),
         (Words("horse", "马"), Words("zebra", "斑马")),
         Words(
@@ -111,7 +111,7 @@ SPECS = (
     _spec(
         "cyclegan_monet2photo",
         "CycleGAN, Monet and photograph (Zhu et al.)",
-        "monet2photo",
+        "monet2photo_unpaired",
         ("monet2photo.pth", "style_monet.pth"),
         (Words("painting by Monet", "莫奈的画"), Words("photograph", "照片")),
         Words(
