@@ -11,11 +11,11 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
-from playground import jobs, listing, locale, registry, validation
+from playground import hub, jobs, listing, locale, registry, validation
 from playground.locale import Told
 from playground.schedules import switches_of
 from playground.spec import Control, ModelSpec, Words
-from playground.tabs.runs import Runs
+from playground.tabs.runs import Run, Runs
 from playground.validation import InvalidInput
 
 UPDATES_PER_SECOND = 6
@@ -128,6 +128,32 @@ def sentence(error: Exception, code: str) -> str:
 def reason(error: Told) -> str:
     """What was told as HTML, in every language."""
     return locale.spans(Words(*(escape(error.sentence(code)) for code in locale.LANGUAGES)))
+
+
+def arriving(
+    spec: ModelSpec, run: Run, shown: Callable[[float], Any], stopped: Any, failed: Any
+) -> Iterator[Any]:
+    """A panel while a published model arrives; a stop leaves the download to go on by itself.
+
+    Args:
+        spec: of the model.
+        run: that waits for it.
+        shown: the panel, from the share that is here, 0 to 1.
+        stopped: the panel after a stop.
+        failed: the panel when it cannot be had, before the error.
+
+    Raises:
+        HubError: if it cannot be had.
+    """
+    try:
+        for share in hub.fetch(spec):
+            yield shown(share)
+            if run.stopped:
+                yield gr.skip() if run.superseded else stopped
+                return
+    except hub.HubError:
+        yield failed  # else it would look as if it were still arriving
+        raise
 
 
 def api(function: Callable[..., Any], name: str, **options: Any) -> None:

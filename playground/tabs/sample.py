@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,6 @@ from playground.locale import LANGUAGES, both, text
 from playground.spec import Control, ModelSpec
 from playground.tabs import common, film
 from playground.tabs.film import Film
-from playground.tabs.runs import Run
 
 ORDER = 10
 TITLE = "sample.title"
@@ -190,7 +190,8 @@ def run_sample(name: Any, seed: Any, label: Any, num: Any, controls: Any, sessio
     throttle, frames = common.Throttle(), Film(num)
     with common.RUNS.open(session, KIND, newest=True) as run:
         if spec.published is not None:
-            yield from fetch(spec, run)
+            going_on, shown = film.blank("sample.download_goes_on"), partial(film.downloading, spec)
+            yield from common.arriving(spec, run, shown, going_on, film.blank())
             if run.stopped:
                 return
         yield film.live(None, spec, 0.0)
@@ -211,15 +212,6 @@ def run_sample(name: Any, seed: Any, label: Any, num: Any, controls: Any, sessio
         return
     request = request_of(name, spec, seed, label, num, controls)
     yield film.final(frames, racer, spec, request)
-
-
-def fetch(spec: ModelSpec, run: Run) -> Iterator[str]:
-    """The panel while a published model is downloaded; a stop leaves the download to go on by itself."""
-    for share in hub.fetch(spec):
-        yield film.downloading(spec, share)
-        if run.stopped:
-            yield gr.skip() if run.superseded else film.blank("sample.download_goes_on")
-            return
 
 
 def request_of(

@@ -1,11 +1,12 @@
 """Translate: a picture in another look, with pairs or without; there and back, and who says what of it."""
 
+from collections import deque
 from typing import Any
 
 import gradio as gr
 from torch import Tensor
 
-from playground import figures, translating
+from playground import figures, hub, translating
 from playground.locale import both
 from playground.spec import ModelSpec
 from playground.tabs import common, translate_panel, translate_published, translate_request, translate_source
@@ -75,8 +76,11 @@ def translate(
     spec = common.look_up(model, "Translates", elsewhere=True)
     session = common.session(request)
     asked = _one(spec, picture, direction)
-    with common.RUNS.open(session, KIND) as run, run.turn():
-        found = translating.translate(common.obtain(model, session), asked[0], direction, asked[1])
+    with common.RUNS.open(session, KIND) as run:
+        if spec.published is not None:  # outside of a turn, for which others wait
+            deque(hub.fetch(spec), maxlen=0)
+        with run.turn():
+            found = translating.translate(common.obtain(model, session), asked[0], direction, asked[1])
     return _answer(asked[0], asked[1], found)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,6 @@ from playground.locale import both, spans
 from playground.spec import ModelSpec, Words
 from playground.tabs import common, film, translate_panel
 from playground.tabs.latent_panel import chip
-from playground.tabs.runs import Run
 from playground.validation import InvalidInput, Term, choice
 
 KIND = "translate_published"
@@ -68,7 +68,8 @@ def show(way: Any, given: Any, request: gr.Request) -> Iterator[str]:
         raise InvalidInput("translate.photograph_first")
     x, session = translating.read(spec, direction, given), common.session(request)
     with common.RUNS.open(session, KIND, newest=True) as run:
-        yield from _fetch(spec, run)
+        going_on = _idle(both("translate.download_goes_on"))
+        yield from common.arriving(spec, run, partial(_downloading, spec), going_on, _idle(""))
         if run.stopped:
             return
         yield translate_panel.busy()
@@ -79,18 +80,9 @@ def show(way: Any, given: Any, request: gr.Request) -> Iterator[str]:
     yield translate_panel.one(translate_panel.Lane(spec.name, spec, found), x, said)
 
 
-def _fetch(spec: ModelSpec, run: Run) -> Iterator[str]:
-    """The panel while the files arrive; a stop leaves the download to go on by itself."""
-    try:
-        for share in hub.fetch(spec):
-            facts = both("sample.downloaded", percent=round(100 * share), megabytes=hub.megabytes(spec))
-            yield json.dumps({"busy": True, "status": f"{chip('running')}<span>{facts}</span>"})
-            if run.stopped:
-                yield gr.skip() if run.superseded else _idle(both("translate.download_goes_on"))
-                return
-    except hub.HubError:
-        yield _idle("")  # else it would look as if it were still arriving
-        raise
+def _downloading(spec: ModelSpec, share: float) -> str:
+    facts = both("sample.downloaded", percent=round(100 * share), megabytes=hub.megabytes(spec))
+    return json.dumps({"busy": True, "status": f"{chip('running')}<span>{facts}</span>"})
 
 
 def _idle(status: str) -> str:
