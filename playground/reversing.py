@@ -1,9 +1,10 @@
 """The way back from noise, watched: what is predicted at every step, by whom, and where the class is decided.
 
-A way may have a thousand steps; at most `MAX_FRAMES` of them are kept, evenly spread over the timesteps, the
-last one always. Every way has its own clock, which runs only while its model computes.
+A way may have a thousand steps; of more than `MAX_FRAMES` one in so many is kept, the last one always. Every
+way has its own clock, which runs only while its model computes.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from playground import data, judge, race
 from playground.nn import randn
 from playground.spec import Control, Denoises, DenoiseStep, HasScore, ModelSpec
 
-MAX_FRAMES = 40
+MAX_FRAMES = 100
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,15 @@ class Frame:
 class Way:
     """One sampler's way back from noise to one picture."""
 
-    def __init__(self, model: Denoises, xt: Tensor, label: int | None, steps: Iterator[DenoiseStep]) -> None:
-        """Nothing is computed yet; `start` makes one."""
+    def __init__(
+        self, model: Denoises, xt: Tensor, label: int | None, steps: Iterator[DenoiseStep], expected: int
+    ) -> None:
+        """Nothing is computed yet; `start` makes one. So many steps are expected."""
         self.model, self.xt, self.label, self.steps = model, xt, label, steps
+        self.every = math.ceil(expected / MAX_FRAMES)
         self.frames: list[Frame] = []
         self.last: DenoiseStep | None = None
         self.num_steps, self.seconds, self.done = 0, 0.0, False
-        self._slot = -1
 
     @torch.no_grad()
     def advance(self) -> None:
@@ -63,9 +66,7 @@ class Way:
                 self.frames.append(self._frame(self.last))
             return
         self.last, self.num_steps = step, self.num_steps + 1
-        slot = int(MAX_FRAMES * (1 - step.t / self.model.num_timesteps))
-        if slot > self._slot:
-            self._slot = slot
+        if (self.num_steps - 1) % self.every == 0:
             self.frames.append(self._frame(step))
 
     def _frame(self, step: DenoiseStep) -> Frame:
@@ -115,7 +116,8 @@ def start(model: Denoises, spec: ModelSpec, seed: int, label: int | None, contro
     shape = data.load(spec.dataset, "test").images.shape[1:]
     xt = randn((1, *shape), generator, judge.device_of(cast(nn.Module, model)))
     labels = None if label is None else torch.tensor([label])
-    return Way(model, xt, label, model.denoise(xt, labels=labels, generator=generator, **controls))
+    steps = model.denoise(xt, labels=labels, generator=generator, **controls)
+    return Way(model, xt, label, steps, controls.get("num_steps", model.num_timesteps))
 
 
 def rehearse(model: Denoises, spec: ModelSpec, controls: dict[str, Any]) -> None:

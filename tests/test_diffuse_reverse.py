@@ -1,5 +1,6 @@
 """The Reverse section: frames that are kept, ways side by side, every model that denoises, refusals."""
 
+import itertools
 import json
 import math
 import threading
@@ -31,16 +32,18 @@ class Stepper:
 
 
 def way(num_steps):
-    made = Way(Stepper(), torch.zeros(1, 1, 28, 28), None, Stepper().walk(num_steps))
+    made = Way(Stepper(), torch.zeros(1, 1, 28, 28), None, Stepper().walk(num_steps), num_steps)
     while not made.done:
         made.advance()
     return made
 
 
-@pytest.mark.parametrize("num_steps", [1, 2, 39, 50, 1000])
-def test_a_way_keeps_few_frames_and_the_last_one(num_steps):
-    made = way(num_steps)
-    assert len(made.frames) <= reversing.MAX_FRAMES + 1 and len(made.frames) >= min(num_steps, 20)
+@pytest.mark.parametrize("num_steps", [1, 2, 50, 99, 100, 101, 250, 1000])
+def test_a_way_keeps_every_step_up_to_a_hundred_and_of_more_evenly_spread_ones(num_steps):
+    made, most = way(num_steps), reversing.MAX_FRAMES
+    assert len(made.frames) == num_steps if num_steps <= most else most // 2 < len(made.frames) <= most + 1
+    gaps = {earlier.t - later.t for earlier, later in itertools.pairwise(made.frames[:-1])}
+    assert max(gaps, default=0) - min(gaps, default=0) <= 1
     assert made.frames[0].t == 999 and made.frames[-1].t == made.last.t
     assert made.nfe == made.num_steps == num_steps and made.share == 1 and made.left == 0
 
@@ -79,6 +82,16 @@ def test_every_model_that_denoises_goes_back(name, untrained):
     assert found[0]["busy"] and not found[-1]["busy"] and "pg-done" in found[-1]["status"]
     assert len(lane["rows"]) == 3 and len(lane["says"]) == len(found[-1]["marks"]) >= 1
     assert reverse(name)[-1]["lanes"][0]["rows"] == lane["rows"]  # the same seed, the same pictures
+
+
+def test_all_steps_of_the_default_are_shown_and_the_page_says_when_not(untrained, monkeypatch):
+    steps = reversing.knob(registry.spec(SCORE), "num_steps").default
+    found = reverse(SCORE, steps=steps)[-1]
+    assert len(found["marks"]) == found["lanes"][0]["rows"][0]["frames"] == steps
+    assert "steps are shown" not in found["lanes"][0]["facts"] and len(json.dumps(found)) < 400_000
+    monkeypatch.setattr(reversing, "MAX_FRAMES", 3)
+    found = reverse(SCORE, steps=8)[-1]
+    assert len(found["marks"]) == 4 and "4 of 8 steps are shown" in found["lanes"][0]["facts"]
 
 
 @pytest.mark.parametrize("name", DENOISES)
@@ -176,7 +189,7 @@ def test_frames_hold_what_the_classifier_reads():
     if not registry.shipped(judge.NAME):
         pytest.skip("no classifier")
     images = data.load("mnist", "test")
-    made = Way(Stepper(), torch.zeros(1, 1, 28, 28), None, iter(()))
+    made = Way(Stepper(), torch.zeros(1, 1, 28, 28), None, iter(()), 4)
     for i in range(4):
         x = data.to_float(images.images[i : i + 1])
         made.frames.append(Frame(999 - i, x, x, x))

@@ -14,11 +14,11 @@ from playground.tabs import diffuse_panel as panel
 NUM_THUMBS = 14
 
 
-def component(elem_id: str, ready: str) -> gr.HTML:
-    """An empty panel; `ready` is the key of what it says until it is filled."""
+def component(elem_id: str, ready: str, **values: int) -> gr.HTML:
+    """An empty panel; `ready` is the key of what it says, with the values, until it is filled."""
     skeleton = (
         f'<div class="lanes-panel"><div class="pg-status" role="status"></div>'
-        f'<p class="ready">{both(ready)}</p><div class="body" hidden><div class="lanes"></div>'
+        f'<p class="ready">{both(ready, **values)}</p><div class="body" hidden><div class="lanes"></div>'
         '<div class="pg-scrub"><button type="button" class="play" aria-label="'
         f'{panel.spoken("sample.play")}">▶</button><input type="range" class="slider" min="0" max="1" '
         f'value="0" aria-label="{panel.spoken("diffuse.moment")}"><output></output></div>'

@@ -39,7 +39,7 @@ def build() -> None:
                 halt = gr.Button(common.word("common.stop"), elem_classes=common.STOP, min_width=80)
             common.html(f'<p class="pg-keys">{both("common.keys")}</p>')
         with gr.Column(scale=3, min_width=320):
-            shown = lanes.component("pg-reverse", "diffuse.reverse_ready")
+            shown = lanes.component("pg-reverse", "diffuse.reverse_ready", most=reversing.MAX_FRAMES)
     run.click(
         draw,
         [name, label, seed, *knobs],

@@ -20,9 +20,12 @@ def title(asked: Asked, place: int) -> str:
 
 
 def facts(way: Way) -> str:
-    """What a way has cost."""
+    """What a way has cost, and how much of it is shown if not all."""
     nfe = f"{way.nfe:,}" if way.nfe else NONE
-    return both("diffuse.cost", nfe=nfe, milliseconds=number(1000 * way.seconds))
+    cost = both("diffuse.cost", nfe=nfe, milliseconds=number(1000 * way.seconds))
+    if way.done and len(way.frames) < way.num_steps:
+        cost += " · " + both("diffuse.thinned", shown=len(way.frames), num_steps=f"{way.num_steps:,}")
+    return cost
 
 
 def now(asked: Asked, ways: list[Way]) -> tuple[list[dict[str, Any]], str]:
