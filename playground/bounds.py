@@ -16,6 +16,7 @@ from torch import Tensor
 
 from playground import data
 from playground.judge import device_of
+from playground.nn import kl_to_prior
 from playground.spec import ModelSpec
 
 NUM_WEIGHTS = 500
@@ -53,11 +54,6 @@ class Seen:
         return self.log_px - float(self.kl.sum())
 
 
-def kl_by_dimension(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mu, exp(logvar)) || N(0, 1)) in nats, elementwise (1312.6114, appendix B)."""
-    return 0.5 * (logvar.exp() + mu.square() - 1 - logvar)
-
-
 @torch.no_grad()
 def informative(model: Any, spec: ModelSpec) -> Tensor:
     """Dimensions of z by the nats they carry in the mean over test pictures, most first: (D,) int64.
@@ -69,13 +65,13 @@ def informative(model: Any, spec: ModelSpec) -> Tensor:
         x = data.to_float(images.images[:_NUM_PICTURES])
         x = data.binarise(x, torch.Generator().manual_seed(0)).to(where)
         labels = images.labels[:_NUM_PICTURES].to(where) if spec.conditional else None
-        _USED[model] = kl_by_dimension(*model.posterior(x, labels)).mean(dim=0).argsort(descending=True).cpu()
+        _USED[model] = kl_to_prior(*model.posterior(x, labels)).mean(dim=0).argsort(descending=True).cpu()
     return _USED[model]
 
 
 @torch.no_grad()
 def look(model: Any, x: Tensor, label: int | None = None, num: int = 8) -> Seen:
-    """Encode one picture, (1, C, H, W) with pixels -1 or 1, and decode `num` codes of it.
+    """Encode one picture, (1, C, H, W) with pixels -1 or 1, and decode its mean code.
 
     Args:
         model: with `HasPosterior`.
@@ -87,16 +83,12 @@ def look(model: Any, x: Tensor, label: int | None = None, num: int = 8) -> Seen:
     x = x.to(where)
     labels = model.guess(x) if label is None else torch.tensor([label], device=where)
     mu, logvar = model.posterior(x, labels)
-    std = (0.5 * logvar).exp()
-    generator = torch.Generator().manual_seed(0)
-    eps = torch.randn((num, mu.shape[1]), generator=generator).to(where)
-    many = None if labels is None else labels.expand(num + 1)
-    again = model.decode(torch.cat([mu, mu + std * eps]), many)
-    p = (0.5 * (again[1:] + 1)).clamp(1e-6, 1 - 1e-6)
-    log_px = torch.where(x > 0, p.log(), torch.log1p(-p)).flatten(1).sum(dim=1).mean()
+    many = None if labels is None else labels.expand(num)
+    log_px, _ = model.bound(x.expand(num, -1, -1, -1), torch.Generator().manual_seed(0), many)
+    std, again = (0.5 * logvar).exp(), model.decode(mu, labels)
     taken = None if labels is None else int(labels[0])
-    kl = kl_by_dimension(mu, logvar)[0]
-    return Seen(x.cpu(), taken, mu[0].cpu(), std[0].cpu(), kl.cpu(), float(log_px), again[:1].cpu())
+    kl = kl_to_prior(mu, logvar)[0]
+    return Seen(x.cpu(), taken, mu[0].cpu(), std[0].cpu(), kl.cpu(), float(log_px.mean()), again.cpu())
 
 
 def tightness(log_weights: Tensor) -> dict[int, float]:

@@ -182,6 +182,12 @@ class HasPosterior:
 class FlowStep(NamedTuple):
     """One layer of a flow.
 
+    def bound(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) -> (B,) log p(x|z), one z ~ q each, and (B,) KL; their difference is the ELBO's."""
+        raise TypeError(f"{type(self).__name__} has no posterior.")
+
     Attributes:
         name: of the layer, such as "coupling 3".
         h: (B, num_dims) all variables after it, those that have already left for z included.

@@ -66,20 +66,34 @@ def pca(x: Tensor, num: int) -> Components:
 
 
 class _Heard(Exception):
-    """Ends a forward pass once its first linear layer has spoken; carries what it said."""
-
-    def __init__(self, said: Tensor) -> None:
-        super().__init__()
-        self.said = said
+    """Ends a forward pass once the layer that is listened to has spoken; carries what it said."""
 
 
 def _speak(layer: nn.Module, inputs: Any, output: Tensor) -> None:
     raise _Heard(output.detach())
 
 
+def _telling(model: Any, z: Tensor, labels: Tensor | None) -> nn.Module | None:
+    """The first linear layer to speak that tells two z (2, *latent_shape) of one class apart, or None.
+
+    One that embeds the time or the label says the same of every z: its principal components are rounding.
+    """
+    told: list[nn.Module] = []
+
+    def listen(layer: nn.Module, inputs: Any, output: Tensor) -> None:
+        if len(output) == 2 and not output[0].allclose(output[1]):
+            told.append(layer)
+
+    ears = [layer.register_forward_hook(listen) for layer in model.modules() if isinstance(layer, nn.Linear)]
+    model.decode(z, labels)
+    for ear in ears:
+        ear.remove()
+    return told[0] if told else None
+
+
 @torch.no_grad()
 def features(model: Any, z: Tensor, labels: Tensor | None = None) -> Tensor:
-    """What PCA looks at: styles, else the first linear layer's activations, else the pictures themselves.
+    """What PCA looks at: styles, else the first linear layer's activations that depend on z, else pictures.
 
     Args:
         model: with a latent; a copy of it is listened to, so nobody who shares it notices.
@@ -91,20 +105,20 @@ def features(model: Any, z: Tensor, labels: Tensor | None = None) -> Tensor:
     """
     where, found = judge.device_of(model), []
     listener = model if isinstance(model, HasStyles) else copy.deepcopy(model)
-    for layer in listener.modules():
-        if isinstance(layer, nn.Linear) and not isinstance(model, HasStyles):
+    if not isinstance(model, HasStyles):
+        one_class = None if labels is None else labels[:1].expand(2).to(where)
+        if layer := _telling(listener, z[:2].to(where), one_class):
             layer.register_forward_hook(_speak)
     for start in range(0, len(z), _CHUNK):
-        part, asked = z[start : start + _CHUNK].to(where), None
-        if labels is not None:
-            asked = labels[start : start + _CHUNK].to(where)
+        part = z[start : start + _CHUNK].to(where)
+        asked = None if labels is None else labels[start : start + _CHUNK].to(where)
         if isinstance(listener, HasStyles):
             found.append(listener.styles(part, asked)[:, 0])
             continue
         try:
             found.append(listener.decode(part, asked))
         except _Heard as heard:
-            found.append(heard.said)
+            found.append(heard.args[0])
     return torch.cat(found).flatten(1).float().cpu()
 
 

@@ -28,11 +28,21 @@ def randint(high: int, num: int, generator: torch.Generator, device: torch.devic
     return torch.randint(high, (num,), generator=generator, device=generator.device).to(device)
 
 
-def adam(parameters: Iterable[nn.Parameter], hp: Recipe, lr: float | None = None) -> Optimizer:
+def has_double(device: torch.device) -> bool:
+    """Whether a device computes in double precision: Apple's GPUs do not."""
+    return device.type != "mps"
+
+
+def doubled(x: Tensor) -> Tensor:
+    """x in double precision, on the CPU if its own device has none."""
+    return (x if has_double(x.device) else x.cpu()).double()
+
+
+def adam(parameters: Iterable[nn.Parameter], hp: Recipe) -> Optimizer:
     """Adam (1412.6980), or AdamW (1711.05101) when the recipe asks for weight decay."""
     if hp.weight_decay:
-        return AdamW(parameters, lr=lr or hp.lr, betas=hp.betas, weight_decay=hp.weight_decay)
-    return Adam(parameters, lr=lr or hp.lr, betas=hp.betas)
+        return AdamW(parameters, lr=hp.lr, betas=hp.betas, weight_decay=hp.weight_decay)
+    return Adam(parameters, lr=hp.lr, betas=hp.betas)
 
 
 def update(loss: Tensor, optimizer: Optimizer, max_norm: float = 0.0) -> None:
@@ -43,6 +53,11 @@ def update(loss: Tensor, optimizer: Optimizer, max_norm: float = 0.0) -> None:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         nn.utils.clip_grad_norm_(parameters, max_norm)
     optimizer.step()
+
+
+def kl_to_prior(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, exp(logvar)) || N(0, 1)) of every number in nats (1312.6114, appendix B), the same shape."""
+    return 0.5 * (logvar.exp() + mu.square() - 1 - logvar)
 
 
 @dataclass(frozen=True)

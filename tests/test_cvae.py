@@ -7,7 +7,8 @@ import torch
 
 from playground import data
 from playground.models.cvae import CVAE, SPECS, CVAEConfig
-from playground.models.vae import VAE, bernoulli_log_prob, kl_to_prior
+from playground.models.vae import VAE, bernoulli_log_prob
+from playground.nn import kl_to_prior
 from playground.spec import Batch, Recipe
 
 SMALL = CVAEConfig(
@@ -68,7 +69,7 @@ def test_it_shares_the_vaes_bound_and_its_networks(trained):
     with torch.no_grad():
         mu, logvar = trained.posterior(x, labels)
         z = mu + (0.5 * logvar).exp() * torch.randn(8, 4, generator=rng(3))
-        expected = bernoulli_log_prob(trained.logits(z, labels), x) - kl_to_prior(mu, logvar)
+        expected = bernoulli_log_prob(trained.logits(z, labels), x) - kl_to_prior(mu, logvar).sum(dim=1)
     torch.testing.assert_close(trained.log_prob(x, labels, generator=rng(3)), expected)
     plain = set(VAE(SMALL).state_dict())
     assert set(trained.state_dict()) - plain == {"encoder_label.weight", "decoder_label.weight"}
@@ -107,7 +108,8 @@ def test_the_guess_is_the_label_with_the_highest_bound(trained):
         for label in range(10):
             labels = torch.full((6,), label)
             mu, logvar = trained.posterior(x, labels)
-            bounds.append(bernoulli_log_prob(trained.logits(mu, labels), x) - kl_to_prior(mu, logvar))
+            kl = kl_to_prior(mu, logvar).sum(dim=1)
+            bounds.append(bernoulli_log_prob(trained.logits(mu, labels), x) - kl)
     best = torch.stack(bounds).argmax(0)
     assert torch.equal(trained.guess(x), best)
     assert torch.equal(trained.encode(x), trained.encode(x, best))

@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 from contract_helpers import fresh, rng
+from test_directions import Planted
 from torch import nn
 
-from playground import data, directions, latent, registry
-from playground.spec import Encodes, HasLatent, HasStyles
+from playground import directions, latent, registry
+from playground.spec import HasLatent, HasStyles
 
 VECTORS = [
     name
@@ -154,49 +155,6 @@ def test_pca_finds_planted_directions(width):
     assert torch.equal(found.basis, again.basis)
 
 
-class Planted(nn.Module, HasLatent, Encodes):
-    """Its first layer stretches two directions of z; everything after that is of no account."""
-
-    latent_shape = (6,)
-
-    def __init__(self):
-        super().__init__()
-        self.axes = torch.linalg.qr(torch.randn(6, 6, generator=rng()))[0].T
-        self.first, self.rest = nn.Linear(6, 30), nn.Linear(30, 16)
-        turned = torch.linalg.qr(torch.randn(30, 6, generator=rng(1)))[0]
-        with torch.no_grad():
-            self.first.weight.copy_(
-                turned @ torch.diag(torch.tensor([5.0, 3, 0.1, 0.1, 0.1, 0.1])) @ self.axes
-            )
-
-    def decode(self, z, labels=None):
-        return torch.tanh(self.rest(self.first(z))).view(-1, 1, 4, 4)
-
-    def encode(self, x, labels=None):
-        return x.flatten(1)[:, :6]
-
-
-def test_ganspace_carries_components_back_to_z():
-    model = Planted()
-    found = directions.principal(model, 2, num_samples=1500)
-    assert not found.in_styles and found.moves.shape == (2, 6) and found.share.sum() > 0.98
-    for move, axis in zip(found.moves, model.axes, strict=False):
-        assert abs(torch.dot(move, axis)) / move.norm() > 0.98
-        assert move.norm() == pytest.approx(1, abs=0.1)  # one standard deviation of a standard normal
-    assert not model.first._forward_hooks  # nobody who shares the model notices
-
-
-def test_a_walk_goes_through_the_picture_it_starts_from():
-    model, z = Planted(), torch.randn(1, 6, generator=rng())
-    found = directions.walk(
-        model, z, directions.principal(model, 3, num_samples=100), torch.tensor([-2.0, 0, 2])
-    )
-    assert found.shape == (3, 3, 1, 4, 4)
-    for row in found:
-        torch.testing.assert_close(row[1], model.decode(z)[0].detach())
-        assert not torch.equal(row[0], row[2])
-
-
 class Styled(nn.Module, HasLatent, HasStyles):
     """Two layers of styles: the first makes the columns, the second the rows."""
 
@@ -264,14 +222,6 @@ def test_a_contrast_is_not_one_of_class():
     z = torch.stack([100.0 * labels, hidden], 1)  # the class is far louder than what is measured
     found = directions.contrast(z, hidden + 50 * labels, labels)
     assert abs(found[0]) < 1e-3 and found[1] > 2
-
-
-def test_encoded_pictures_come_with_their_labels():
-    images = data.load("mnist", "test")
-    parts = list(directions.encode(Planted(), images, 300))
-    z, x, labels = (torch.cat(found) for found in zip(*parts, strict=True))
-    assert z.shape == (300, 6) and x.shape == (300, 1, 28, 28) and len(labels.unique()) == 10
-    torch.testing.assert_close(z, x.flatten(1)[:, :6])
 
 
 @pytest.mark.parametrize("shape", [(2,), (9,), (1, 4, 4)])

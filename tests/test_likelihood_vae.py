@@ -1,5 +1,6 @@
 """The VAE section without a browser: q(z|x), the bound's terms, its tightness, labels, refusals."""
 
+import copy
 import json
 import math
 
@@ -11,6 +12,7 @@ from contract_helpers import fresh, pictures, rng
 from torch.distributions import Normal, kl_divergence
 
 from playground import bounds, data, registry, scoring
+from playground.nn import kl_to_prior
 from playground.tabs import likelihood_vae as section
 from playground.tabs import posterior_panel
 from playground.validation import InvalidInput
@@ -50,6 +52,22 @@ def test_the_terms_are_the_models_bound(name):
     assert seen.elbo == pytest.approx(seen.log_px - seen.kl.sum().item(), rel=1e-6)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_drawing_the_model_finds_impossible_costs_what_the_model_says(name):
+    """Two bars, where every pixel is all but surely black: the bound is the mean log-weight, L_1."""
+    model = copy.deepcopy(fresh(name))
+    *_, last = (layer for layer in model.decoder.modules() if getattr(layer, "bias", None) is not None)
+    last.bias.fill_(-60.0)
+    x = torch.full((1, 1, 28, 28), -1.0)
+    x[..., 4:24, 8:11] = x[..., 4:24, 17:20] = 1
+    label = 1 if registry.spec(name).conditional else None
+    seen = bounds.look(model, x, label)
+    weights = model.log_weights(x, 500, rng(1), None if label is None else torch.tensor([label]))
+    assert seen.log_px == pytest.approx(-60 * 120, rel=0.05)
+    assert seen.elbo == pytest.approx(weights.mean().item(), abs=4 * weights.std().item() / 8**0.5)
+    assert seen.elbo == pytest.approx(bounds.tightness(weights)[1], rel=0.01)
+
+
 def test_a_model_with_labels_decides_where_none_is_given():
     model = fresh(LABELLED)
     x, _ = pictures(LABELLED, 1)
@@ -67,7 +85,7 @@ def test_dimensions_are_ordered_by_what_they_carry(name):
     x = data.binarise(data.to_float(images.images[:20]), rng())
     with torch.no_grad():
         mu, logvar = model.posterior(x, images.labels[:20] if spec.conditional else None)
-    carried = bounds.kl_by_dimension(mu, logvar).mean(0)[order]
+    carried = kl_to_prior(mu, logvar).mean(0)[order]
     assert (carried.diff() <= 0).all() and bounds.informative(model, spec) is order
 
 

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from playground.models import vae
-from playground.models.vae import VAE, VAEConfig, bernoulli_log_prob, kl_to_prior
-from playground.nn import randint
+from playground.models.vae import VAE, VAEConfig, bernoulli_log_prob
+from playground.nn import kl_to_prior, randint
 from playground.spec import About, ModelSpec, Recipe, SampleStep, Words
 
 
@@ -89,7 +89,7 @@ class CVAE(VAE):
         """
         x, labels = self.each(x)
         mu, logvar = self.posterior(x, labels)
-        bound = bernoulli_log_prob(self.logits(mu, labels), x) - kl_to_prior(mu, logvar)
+        bound = bernoulli_log_prob(self.logits(mu, labels), x) - kl_to_prior(mu, logvar).sum(dim=1)
         return bound.view(-1, self.num_classes).argmax(dim=1)
 
     @torch.no_grad()

@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from playground.models._emoji_colours import turn_hues
 from playground.models._vae_networks import Block
-from playground.nn import adam, rand, randn, update
+from playground.nn import adam, kl_to_prior, rand, randn, update
 from playground.spec import (
     About,
     Batch,
@@ -126,7 +126,7 @@ class EmojiVAE(GenerativeModel, HasLatent, Encodes):
         mu, logvar = self.moments(x)
         z = mu + (0.5 * logvar).exp() * randn(mu.shape, batch.generator, mu.device)
         x_hat = self.decoder(z)
-        kl = 0.5 * (logvar.exp() + mu.square() - 1 - logvar).mean()
+        kl = kl_to_prior(mu, logvar).mean()
         distance, edges = (x - x_hat).abs().mean(), edge_error(x, x_hat)
         loss = distance + self.config.edges * edges + self.config.pull * kl
         update(loss, optimizers["vae"], self.max_norm)

@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 
 from playground.data import binarise
 from playground.models._vae_networks import build_decoder, build_encoder
-from playground.nn import adam, randn, update
+from playground.nn import adam, kl_to_prior, randn, update
 from playground.spec import (
     About,
     Batch,
@@ -65,11 +65,6 @@ class VAEConfig:
     encoder_blocks: tuple[int, int] = (1, 1)
     decoder_blocks: tuple[int, int] = (2, 1)
     warmup: float = 0.05
-
-
-def kl_to_prior(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mu, diag exp(logvar)) || N(0, I)) in nats (appendix B): (B, D), (B, D) -> (B,)."""
-    return 0.5 * (logvar.exp() + mu.square() - 1 - logvar).sum(dim=1)
 
 
 def bernoulli_log_prob(logits: Tensor, x: Tensor) -> Tensor:
@@ -130,7 +125,7 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood, HasPoster
         """
         mu, logvar = self.posterior(x, labels)
         z = mu + (0.5 * logvar).exp() * randn(mu.shape, generator, x.device)
-        return bernoulli_log_prob(self.logits(z, labels), x), kl_to_prior(mu, logvar)
+        return bernoulli_log_prob(self.logits(z, labels), x), kl_to_prior(mu, logvar).sum(dim=1)
 
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
         """Climb the bound once, on freshly binarised pictures; ``loss`` is the bound whatever beta is."""
