@@ -14,6 +14,7 @@ from playground.data.sketches import edges
 from playground.spec import JudgesPatches, ModelSpec, Translates, Words
 
 BACK = {"ab": "ba", "ba": "ab"}
+NUM_DRAWS = 3  # of a translation that noise changes
 _COLOURED, _FEW = 40, 0.01  # levels that a pixel's channels differ by, share of such pixels
 
 
@@ -161,6 +162,8 @@ class Translated:
             else, if it goes back and both looks have as many channels.
         patches: (B, 1, h, w) what its discriminator says of `y`, about 1 for real, 0 for made.
         truth_patches: what it says of the true counterparts.
+        field: pixels along an edge that one of these judgements is about.
+        draws: (S, B, C', H, W) translations with the noise of the seeds 0 to S - 1, if it has any.
         milliseconds: that translating one picture took.
     """
 
@@ -170,6 +173,8 @@ class Translated:
     same: Tensor | None
     patches: Tensor | None
     truth_patches: Tensor | None
+    field: int | None
+    draws: Tensor | None
     milliseconds: float
 
 
@@ -189,17 +194,21 @@ def translate(model: Any, x: Tensor, direction: str, truth: Tensor | None = None
     y = model.translate(x, direction).float()
     y.cpu()  # waits for the device
     seconds = time.perf_counter() - start
-    back = away = same = patches = truth_patches = None
+    back = away = same = patches = truth_patches = field = draws = None
     if BACK[direction] in model.directions:
         back = model.translate(y, BACK[direction]).float()
         away = (back - x).abs().mean(1, keepdim=True).cpu()
         same = model.translate(x, BACK[direction]).float().cpu() if x.shape == y.shape else None
     if isinstance(model, JudgesPatches):
-        patches = model.judge_patches(x, y, direction).float().cpu()
+        field, patches = model.receptive_field(), model.judge_patches(x, y, direction).float().cpu()
         if truth is not None:
             truth_patches = model.judge_patches(x, truth.to(where), direction).float().cpu()
+    if model.has_noise:
+        seeds = (torch.Generator().manual_seed(seed) for seed in range(NUM_DRAWS))
+        draws = torch.stack([model.translate(x, direction, one).float().cpu() for one in seeds])
     back = None if back is None else back.cpu()
-    return Translated(y.cpu(), back, away, same, patches, truth_patches, 1000 * seconds / len(x))
+    took = 1000 * seconds / len(x)
+    return Translated(y.cpu(), back, away, same, patches, truth_patches, field, draws, took)
 
 
 def compared(y: Tensor, x: Tensor, truth: Tensor) -> list[dict[str, float]]:

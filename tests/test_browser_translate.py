@@ -66,6 +66,24 @@ def test_a_drawn_sketch_becomes_an_emoji(tab):
     assert page.locator("#pg-translate .all th").count() >= 2
 
 
+def test_stop_keeps_what_was_drawn_and_keys_press_the_buttons_where_the_focus_is(tab):
+    page = tab()
+    page.keyboard.press("Control+Enter")
+    rows(page).nth(3).wait_for(timeout=120_000)
+    page.locator("#pg-translate .pg-done").wait_for()
+    assert page.locator(".pg-about .katex:visible").count() >= 2, "CycleGAN and pix2pix"
+    page.locator("[data-route=sketch-twemoji]").click()
+    page.locator("#pg-translate .pg-running").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#pg-translate .pg-stopped, #pg-translate .pg-done").wait_for(timeout=120_000)
+    assert rows(page).count() == 4
+    page.get_by_role("button", name="Published generators").click()
+    page.locator("#pg-published").wait_for()
+    page.locator("input[aria-label='From which look to which']").focus()
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("Choose a picture first.").wait_for()  # the published section's own run
+
+
 def test_digits_have_a_grid_of_their_own(tab):
     page = tab()
     page.locator("[data-route=digit-outline]").click()

@@ -13,7 +13,7 @@ from PIL import Image
 from playground import cli, figures, hub, registry, seeding, validation
 from playground.models._translation_networks import ResnetConfig, ResnetGenerator
 from playground.spec import Published
-from playground.tabs import sample, translate_published
+from playground.tabs import about, sample, translate_published
 from playground.weights import WeightsError
 
 NAMES = registry.published()
@@ -176,7 +176,7 @@ def test_the_translate_tab_says_what_it_will_download_and_waits(cache, monkeypat
     ways = translate_published.offered()
     assert {spec.name for spec, _ in ways.values()} == set(registry.published("Translates"))
     way, (spec, _) = next(iter(ways.items()))
-    said = translate_published.about_text(way)
+    said = translate_published.explain(way)
     assert "91 MB" in said and "BSD" in said and spec.published.page in said
     photograph = figures.png(Image.new("RGB", (60, 40), "grey"))
     asked = SimpleNamespace(session_hash="published")
@@ -218,9 +218,9 @@ def official(network):
 def test_the_sample_tab_says_what_it_will_download_and_waits(cache, monkeypatch):
     spec = registry.spec("ddpm_cifar10")
     assert (f"{spec.title} · 143 MB", spec.name) in sample.offered()
-    said = sample.about_text(spec)
+    said = about.text([spec])
     assert "143 MB" in said and "Apache-2.0" in said and spec.published.page in said
     arrive(monkeypatch, spec)
     panels = list(sample.run_sample(spec.name, 0, "any", 1, {"num_steps": 2}, "hub-session"))
     assert any("143 MB" in panel for panel in panels[:-1]) and "pg-done" in panels[-1]
-    assert "143 MB" in sample.about_text(spec)
+    assert "143 MB" in about.text([spec])

@@ -14,7 +14,7 @@ from app_helpers import NAMES, QUICK, asked, last_race, pictures, refused
 import app
 from playground import figures, judge, registry, validation, weights
 from playground.spec import Samples, SampleStep
-from playground.tabs import common, compare, film, sample
+from playground.tabs import about, common, compare, film, sample
 from playground.tabs.runs import Refused, Runs
 
 
@@ -268,7 +268,7 @@ def test_film_is_short_and_ends_with_the_end(num_steps, num):
 
 def test_texts_of_every_model_are_in_both_languages():
     for name in NAMES:
-        text = sample.about_text(registry.spec(name))
+        text = about.text([registry.spec(name)])
         assert 'lang="en"' in text and 'lang="zh"' in text and "$$" in text and "arxiv.org/abs/" in text
 
 

@@ -18,7 +18,15 @@ ROUTES = list(translating.routes())
 
 
 def shown(route="noto-twemoji", pick="emoji:0,10", session="test"):
-    return json.loads(translate.show(json.dumps({"route": route, "pick": pick}), asked(session=session)))
+    value = json.dumps({"route": route, "pick": pick})
+    *_, last = translate.show(value, asked(session=session))
+    return json.loads(last)
+
+
+def fields(name):
+    """What one judgement of a model's discriminator is about, and its pictures, in pixels along an edge."""
+    side = translating.route(registry.spec(name), "ab").target.side
+    return registry.load(name).receptive_field(), side
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -32,16 +40,56 @@ def test_every_route_shows_every_model_that_goes_it(route, untrained):
     assert found["body"].count("<tr data-show=") == found["body"].count("<section data-of=") == num
     assert found["body"].count('type="range"') == num * lanes == found["body"].count('class="before"')
     assert len(pictures(found["body"])) >= num * (2 + lanes + 3 * lanes)
+    noisy = sum(registry.spec(name).model.has_noise for name in translating.models(way))
+    assert found["body"].count('class="figures draws"') == num * noisy
+    for field, side in {fields(name) for name in translating.models(way)}:
+        assert f"a window of {field} × {field} pixels; the picture has {side} × {side}" in found["body"]
     assert found["body"].count("<a download=") == 1 + lanes
 
 
 def test_names_are_said_and_scores_come_from_the_cards(untrained, monkeypatch):
     entry = {"value": 0.25, "num": 191, "nothing": 0.35, "neighbour": 0.4, "lower": 0.286}
     metrics = {f"{key}_ab": entry for key in ("l1", "ssim")} | {"ms_per_image_1": {"value": 31.0, "num": 1}}
+    metrics["spread_ab"] = {"value": 0.0567, "num": 32, "draws": 4}
     monkeypatch.setattr(registry, "card", lambda name: {"metrics": metrics})
     body = shown()["body"]
     assert "grinning face" in body and "melting face" in body
     assert "0.350" in body and "29%" in body and "191" in body and ">31<" in body
+    assert ">0.057<" in body and body.count("spread of its draws") == 1
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_the_models_that_go_a_way_explain_themselves(route):
+    said = translate.explain(json.dumps({"route": route, "pick": ""}), asked())
+    for name in translating.models(translating.routes()[route]):
+        spec = registry.spec(name)
+        assert spec.about.formula in said and spec.paper in said and f"### {spec.title}" in said
+        for words in (spec.about.summary, spec.about.strengths, spec.about.weaknesses):
+            assert words.en in said and words.zh in said
+    refused(lambda: translate.explain("{}", asked()))
+
+
+def test_stop_ends_the_translating_before_the_next_model(untrained, monkeypatch):
+    first, work = [], translate.work
+
+    def stop_then_work(model, asked_for):
+        first.append(model)
+        translate.stop(asked(session="stopper"))
+        return work(model, asked_for)
+
+    monkeypatch.setattr(translate, "work", stop_then_work)
+    assert len(translating.models(translating.routes()["noto-twemoji"])) > 1
+    found = shown(session="stopper")
+    assert len(first) == 1 and "pg-stopped" in found["status"] and "pg-done" not in found["status"]
+    assert found["body"].count("<a download=") == 2, "what was done by then is there"
+
+
+def test_stopped_before_the_first_model_keeps_what_was_there(untrained):
+    stream = translate.show(json.dumps({"route": "noto-twemoji", "pick": "emoji:0"}), asked(session="early"))
+    assert json.loads(next(stream))["busy"]
+    translate.stop(asked(session="early"))
+    found = json.loads(next(stream))
+    assert "pg-stopped" in found["status"] and not found["busy"] and "body" not in found
 
 
 def test_a_picture_of_ones_own_has_no_truth(untrained):
@@ -63,7 +111,7 @@ def test_a_picture_of_ones_own_has_no_truth(untrained):
      json.dumps({"route": "noto-twemoji", "pick": {"a": 1}})],
 )  # fmt: skip
 def test_what_cannot_be_translated_is_refused_in_a_sentence(value, untrained):
-    refused(lambda: translate.show(value, asked()))
+    refused(lambda: list(translate.show(value, asked())))
 
 
 def test_without_weights_the_sentence_says_what_makes_them(tmp_path, monkeypatch):
@@ -95,6 +143,7 @@ def test_the_endpoint_answers_for_every_model_in_every_direction(name, untrained
         assert 0 <= found["l1"] <= 2 and -1 <= found["ssim"] <= 1 and found["milliseconds"] > 0
         assert (found["back"] is None) == (found["cycle"] is None) == (len(translating.directions(spec)) == 1)
         assert len(found["patches"]) == len(found["patches"][0]) > 1
+        assert (found["draws"] is not None) == spec.model.has_noise
         json.dumps(found)
 
 

@@ -199,3 +199,15 @@ def test_everything_there_is_to_see_of_a_translation():
     one_way = translating.translate(fresh("pix2pix_styles"), x, "ab")
     assert one_way.back is one_way.away is one_way.same is one_way.truth_patches is None
     assert one_way.patches.shape == (2, 1, 6, 6)
+
+
+@pytest.mark.parametrize("name", registry.names("Translates"))
+def test_draws_differ_where_a_model_says_that_it_has_noise_and_nowhere_else(name):
+    spec, model = registry.spec(name), fresh(name).eval()
+    x = torch.rand(2, spec.config.channels[0], *[translating.reads(spec, "ab")[1]] * 2) * 2 - 1
+    found = translating.translate(model, x, "ab")
+    again = model.translate(x, "ab", torch.Generator().manual_seed(1))
+    assert torch.equal(again, found.y) != model.has_noise == (found.draws is not None)
+    if model.has_noise:
+        assert len(found.draws) == translating.NUM_DRAWS and torch.equal(found.draws[1], again.detach())
+        assert found.draws.std(0).flatten(1).mean(1).min() > 0

@@ -113,7 +113,7 @@ class UNetGenerator(nn.Module):
 class Pix2Pix(GenerativeModel, Translates, JudgesPatches):
     """A U-Net and a discriminator that sees what it was drawn from."""
 
-    directions = ("ab",)
+    directions, has_noise = ("ab",), True
 
     def __init__(self, config: Pix2PixConfig) -> None:
         """Build both networks."""

@@ -10,19 +10,15 @@ import gradio as gr
 import torch
 
 from playground import __version__, figures, hub, race, registry, validation
-from playground.locale import LANGUAGES, both, text
+from playground.locale import both
 from playground.spec import Control, ModelSpec
-from playground.tabs import common, film
+from playground.tabs import about, common, film
 from playground.tabs.film import Film
 
 ORDER = 10
 TITLE = "sample.title"
 MAX_NUM = 64
 KIND = "sample"
-DELIMITERS: list[dict[str, str | bool]] = [
-    {"left": "$$", "right": "$$", "display": True},
-    {"left": "$", "right": "$", "display": False},
-]
 
 
 @dataclass(frozen=True)
@@ -55,12 +51,10 @@ def build() -> None:
                 label=common.word("sample.restore"), file_types=[".png"], type="binary", height=150
             )
             said = common.html("", elem_id="pg-restored")
-    about = gr.Markdown(
-        about_text(registry.spec(first)), latex_delimiters=DELIMITERS, elem_classes="pg-about"
-    )
+    explained = about.component([registry.spec(first)])
     inputs = [name, seed, label, count, *(knob.component for knob in knobs)]
     parts = {"run": run, "panel": panel, "name": name, "upload": upload, "said": said}
-    connect(knobs, list(groups), inputs, [about, label, count, *groups.values()], parts)
+    connect(knobs, list(groups), inputs, [explained, label, count, *groups.values()], parts)
     stop.click(stop_sample, queue=False, **common.PRIVATE)
     common.on_show(refresh, None, name)
     common.api(sample, "sample")
@@ -83,7 +77,7 @@ def connect(
         label = gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)
         count = gr.update(value=spec.published.num_pictures) if spec.published else gr.skip()
         groups = (gr.update(visible=spec.name == other) for other in names)
-        return [about_text(spec), label, count, *groups]
+        return [about.text([spec]), label, count, *groups]
 
     @common.guarded
     def restore(content: Any, request: gr.Request) -> list[Any]:
@@ -145,23 +139,6 @@ def component_for(control: Control) -> Any:
         return gr.Textbox(max_length=200, **said)
     step = control.step or (1 if control.kind == "int" else 0.01)
     return gr.Slider(control.minimum or 0, control.maximum or 1, step=step, **said)
-
-
-def about_text(spec: ModelSpec) -> str:
-    """What a model is, in Markdown with its formula, in both languages."""
-    about, first, second = spec.about, [], []
-    for code in LANGUAGES:
-        paper = f"[{text('sample.paper', code, paper=spec.paper)}](https://arxiv.org/abs/{spec.paper})"
-        first.append(f'<div lang="{code}">\n\n{getattr(about.summary, code)}\n\n</div>')
-        second.append(
-            f'<div lang="{code}">\n\n'
-            f"**{text('sample.strengths', code)}** {getattr(about.strengths, code)}\n\n"
-            f"**{text('sample.weaknesses', code)}** {getattr(about.weaknesses, code)}\n\n{paper}\n\n</div>"
-        )
-    head = f"### {spec.title} · {spec.family}, {spec.year}"
-    if source := film.source(spec):
-        first.append(source)
-    return "\n\n".join([head, *first, f"$${about.formula}$$", *second])
 
 
 def refresh(request: gr.Request) -> Any:

@@ -1,18 +1,27 @@
 """Translate: a picture in another look, with pairs or without; there and back, and who says what of it."""
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 from torch import Tensor
 
-from playground import figures, hub, translating
+from playground import figures, hub, registry, translating
 from playground.locale import both
 from playground.spec import ModelSpec
-from playground.tabs import common, translate_panel, translate_published, translate_request, translate_source
+from playground.tabs import (
+    about,
+    common,
+    translate_panel,
+    translate_published,
+    translate_request,
+    translate_source,
+)
+from playground.tabs.latent_panel import settled, stopped
 from playground.tabs.translate_panel import Lane
 from playground.tabs.translate_request import Asked
-from playground.translating import Translated
+from playground.translating import Route, Translated
 from playground.validation import InvalidInput, choice
 
 ORDER = 45
@@ -26,26 +35,59 @@ def build() -> None:
     with gr.Row():
         with gr.Column(scale=1, min_width=330):
             source = translate_source.component("pg-translate-source")
-            run = gr.Button(common.word("translate.run"), variant="primary", elem_classes=common.RUN)
+            with gr.Row():
+                run = gr.Button(common.word("translate.run"), variant="primary", elem_classes=common.RUN)
+                halt = gr.Button(common.word("common.stop"), elem_classes=common.STOP, min_width=80)
+            common.html(f'<p class="pg-keys">{both("common.keys")}</p>')
         with gr.Column(scale=2, min_width=320):
             shown = gr.HTML("", elem_id="pg-translate", **translate_panel.component_parts())
+    explained = about.component(translators(translate_request.chosen(source.value)[0]))
     for event in (source.input, run.click):
         event(show, source, shown, concurrency_limit=None, trigger_mode="always_last", **common.RAW)
+    source.input(explain, source, explained, queue=False, trigger_mode="always_last", **common.RAW)
+    halt.click(stop, queue=False, **common.PRIVATE)
     translate_published.build()
     common.api(translate, "translate")
 
 
 @common.guarded
-def show(value: Any, request: gr.Request) -> str:
-    """Translate what the picker holds by every model that goes that way."""
+@settled
+def show(value: Any, request: gr.Request) -> Iterator[Any]:
+    """Translate what the picker holds by one after the other of the models that go that way."""
     session = common.session(request)
     asked = translate_request.asked(value)
+    lanes: list[Lane] = []
     with common.RUNS.open(session, KIND, newest=True) as run:
-        lanes = []
-        for name, spec in translate_request.lanes(asked.way, session):
+        yield translate_panel.busy()
+        models = translate_request.lanes(asked.way, session)
+        for name, spec in models:
+            if run.stopped:
+                break
             with run.turn():
                 lanes.append(Lane(name, spec, work(common.obtain(name, session), asked)))
-        return translate_panel.done(asked, lanes)
+        if run.superseded:
+            yield gr.skip()
+        elif lanes:
+            yield translate_panel.done(asked, lanes, "done" if len(lanes) == len(models) else "stopped")
+        else:
+            yield stopped()
+
+
+def translators(way: Route) -> list[ModelSpec]:
+    """The models that go a way."""
+    return [registry.spec(name) for name in translating.models(way)]
+
+
+@common.guarded
+def explain(value: Any, request: gr.Request) -> str:
+    """What the models that go the picker's way are."""
+    return about.text(translators(translate_request.chosen(value)[0]))
+
+
+@common.guarded
+def stop(request: gr.Request) -> None:
+    """End this session's translating before its next model."""
+    common.RUNS.stop(common.session(request), KIND)
 
 
 def work(model: Any, asked: Asked) -> Translated:
@@ -69,7 +111,8 @@ def translate(
         {"png": the translation as a data URI; "given": what the model saw; "back": there and back again,
         "cycle": its mean absolute difference (of pixels in [-1, 1]) and "same": what the generator of the
         picture's own look makes of it, null for models that go one way; "patches": what the discriminator
-        says, rows of numbers, about 1 for real and 0 for made, or null; "truth", "l1", "ssim", "l1_nothing",
+        says, rows of numbers, about 1 for real and 0 for made, or null; "draws": translations with the
+        model's noise, as data URIs, or null for models without; "truth", "l1", "ssim", "l1_nothing",
         "ssim_nothing": the true counterpart, and how close the translation and the untranslated picture are
         to it, null for pictures of one's own; "milliseconds"}.
     """
@@ -114,6 +157,7 @@ def _answer(x: Tensor, truth: Tensor | None, found: Translated) -> dict[str, Any
         "truth": shown(truth),
         "cycle": None if found.away is None else round(found.away.mean().item(), 4),
         "patches": patches,
+        "draws": None if found.draws is None else [shown(draw) for draw in found.draws],
         "milliseconds": round(found.milliseconds, 1),
         **close,
     }

@@ -24,7 +24,7 @@ _MADE, _UNSURE, _REAL = (
     (0.04, 0.38, 0.64),
 )  # as 0, 1/2, 1 are coloured
 _ENLARGED = 4  # of a download
-_SCORES = ("l1", "ssim", "cycle", "palette", "fid", "recognised")
+_SCORES = ("l1", "ssim", "cycle", "palette", "fid", "recognised", "spread")
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ def busy() -> str:
     return json.dumps({"busy": True, "status": chip("running")})
 
 
-def done(asked: Asked, lanes: Sequence[Lane]) -> str:
-    """All pictures, their details, downloads and the models' scores."""
+def done(asked: Asked, lanes: Sequence[Lane], state: str = "done") -> str:
+    """All pictures, their details, downloads and the models' scores; `state` is ``done`` or ``stopped``."""
     way = asked.way
     said = words("translate.status", source=way.source.title, target=way.target.title, num=len(asked.x))
     details = "".join(_details(asked, lanes, index) for index in range(len(asked.x)))
     body = f"{_table(asked, lanes)}{details}{_downloads(asked, lanes)}{scores(asked, lanes)}"
-    return json.dumps({"busy": False, "status": f"{chip('done')}<span>{spans(said)}</span>", "body": body})
+    return json.dumps({"busy": False, "status": f"{chip(state)}<span>{spans(said)}</span>", "body": body})
 
 
 def one(lane: Lane, x: Tensor, status: str) -> str:
@@ -144,12 +144,24 @@ def _lane(x: Tensor, lane: Lane, index: int) -> str:
     for patches, key in ((found.patches, "patches"), (found.truth_patches, "truth_patches")):
         if patches is not None:
             said = both(f"translate.{key}", value=f"{patches[index].mean().item():.2f}")
+            side = found.y.shape[-1]
+            said += f" {both('translate.field', field=found.field, side=side)}" if key == "patches" else ""
             shown.append(_figure(patch_map(patches), index, said, "patches"))
     facts = both("translate.took", milliseconds=f"{found.milliseconds:.0f}")
     return (
         f'<div class="lane"><h4>{lane.title} <small>{_taught(lane.spec)} · {facts}</small></h4>'
-        f'<div class="figures">{"".join(shown)}</div></div>'
+        f'<div class="figures">{"".join(shown)}</div>{_draws(found, index)}</div>'
     )
+
+
+def _draws(found: Translated, index: int) -> str:
+    """What a model with noise makes of it besides."""
+    if found.draws is None:
+        return ""
+    drawn = found.draws[:, index]
+    shown = "".join(_figure(drawn, seed, both("translate.seed", seed=seed)) for seed in range(len(drawn)))
+    said = both("translate.draws", num=len(drawn), spread=f"{drawn.std(0).mean().item():.3f}")
+    return f'<p class="note">{said}</p><div class="figures draws">{shown}</div>'
 
 
 def _wipe(x: Tensor, lane: Lane, index: int) -> str:
@@ -228,8 +240,8 @@ def scores(asked: Asked, lanes: Sequence[Lane]) -> str:
 
 
 def _row(title: str, values: Sequence[float | None]) -> str:
-    padded = [*values, *[None] * (8 - len(values))]
-    formats = ("{:.3f}", "{:.0%}", "{:.3f}", "{:.3f}", "{:.3f}", "{:.3g}", "{:.0%}", "{:.0f}")
+    padded = [*values, *[None] * (9 - len(values))]
+    formats = ("{:.3f}", "{:.0%}", "{:.3f}", "{:.3f}", "{:.3f}", "{:.3g}", "{:.0%}", "{:.3f}", "{:.0f}")
     cells = "".join(
         f"<td>{'–' if value is None else form.format(value)}</td>"
         for value, form in zip(padded, formats, strict=True)

@@ -10,7 +10,7 @@ import gradio as gr
 from playground import hub, registry, translating
 from playground.locale import both, spans
 from playground.spec import ModelSpec, Words
-from playground.tabs import common, film, translate_panel
+from playground.tabs import about, common, translate_panel
 from playground.tabs.latent_panel import chip
 from playground.validation import InvalidInput, Term, choice
 
@@ -27,15 +27,15 @@ def build() -> None:
             with gr.Column(scale=1, min_width=330):
                 choices = [(common.phrase(spoken(*way)), key) for key, way in ways.items()]
                 way = gr.Dropdown(choices, value=first, label=common.word("translate.route"))
-                about = common.html(about_text(first))
                 given = gr.File(label=common.word("translate.photograph"), type="binary", height=150)
                 with gr.Row():
-                    run = gr.Button(common.word("translate.run"), variant="primary")
-                    stop = gr.Button(common.word("common.stop"))
+                    run = gr.Button(common.word("translate.run"), variant="primary", elem_classes=common.RUN)
+                    stop = gr.Button(common.word("common.stop"), elem_classes=common.STOP, min_width=80)
             with gr.Column(scale=2, min_width=320):
                 parts = translate_panel.component_parts("translate.published_ready")
                 shown = gr.HTML("", elem_id="pg-published", **parts)
-    way.change(about_text, way, about, queue=False, **common.PRIVATE)
+        explained = about.component([ways[first][0]])
+    way.change(explain, way, explained, queue=False, **common.PRIVATE)
     run.click(show, [way, given], shown, concurrency_limit=None, **common.RAW)
     stop.click(stop_published, queue=False, **common.PRIVATE)
 
@@ -54,10 +54,10 @@ def spoken(spec: ModelSpec, direction: str) -> Words:
 
 
 @common.guarded
-def about_text(way: Any) -> str:
-    """Where the generator comes from, its size and its licence."""
+def explain(way: Any) -> str:
+    """What the generator is, where it comes from, its size and its licence."""
     spec, _ = offered()[choice(way, Term("translate.route"), offered())]
-    return f'<p class="pg-keys"><b>{spec.title}</b>. {film.source(spec)}</p>'
+    return about.text([spec])
 
 
 @common.guarded

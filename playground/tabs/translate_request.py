@@ -48,7 +48,12 @@ def way_of(spec: ModelSpec, direction: Any) -> Route:
 
 
 def asked(value: Any) -> Asked:
-    """What the page's picker holds: JSON of a route's key and of pictures."""
+    """What the page's picker holds; raises InvalidInput."""
+    return pictures(*chosen(value))
+
+
+def chosen(value: Any) -> tuple[Route, Any]:
+    """The way and the text of the pictures in the picker's JSON; raises InvalidInput."""
     try:
         request = json.loads(value) if isinstance(value, str) else None
     except (ValueError, RecursionError):
@@ -57,7 +62,7 @@ def asked(value: Any) -> Asked:
         raise InvalidInput("translate.pick_first")
     routes = translating.routes()
     key = choice(request.get("route"), Term("translate.route"), routes)
-    return pictures(routes[key], request.get("pick"))
+    return routes[key], request.get("pick")
 
 
 def pictures(way: Route, value: Any, spec: ModelSpec | None = None) -> Asked:

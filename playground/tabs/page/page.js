@@ -51,10 +51,13 @@
     store("playground-theme", dark ? "dark" : "light");
   };
 
-  const press = (selector) => {
-    const button = [...document.querySelectorAll(selector)]
+  const press = (selector) => { // of several, the one in the same part of the page as the focus
+    const there = [...document.querySelectorAll(selector)]
       .map((found) => (found.matches("button") ? found : found.querySelector("button")))
-      .find((found) => found && found.offsetParent !== null && !found.disabled);
+      .filter((found) => found && found.offsetParent !== null && !found.disabled);
+    let part = document.activeElement;
+    while (part && !there.some((found) => part.contains(found))) part = part.parentElement;
+    const button = there.find((found) => !part || part.contains(found));
     if (button) button.click();
     return Boolean(button);
   };

@@ -9,7 +9,7 @@ const draw = () => {
   const shown = JSON.parse(props.value), body = $('.body');
   $('.pg-status').innerHTML = shown.status;
   $('.translated').classList.toggle('busy', Boolean(shown.busy));
-  if (shown.busy) return;
+  if (shown.busy || shown.body === undefined) return; // what was drawn before stays
   $('.ready').hidden = true;
   body.hidden = false;
   body.innerHTML = shown.body;
