@@ -113,7 +113,8 @@ class Watched(Training):
         model = self.model if self.ema is None else cast(GenerativeModel, self.ema.module)
         labels = data.in_turn(NUM).to(self.device) if self.spec.conditional else None
         generator = torch.Generator().manual_seed(self.seed + 1)  # other latents than the samples shown
-        *_, last = model.eval().sample(NUM, labels=labels, generator=generator, **self.spec.preview)
+        controls = self.spec.defaults() | dict(self.spec.preview)
+        *_, last = model.eval().sample(NUM, labels=labels, generator=generator, **controls)
         self.model.train()
         return None if self.hurry else diagnose(last.x, reference)
 

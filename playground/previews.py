@@ -41,7 +41,8 @@ def draw(
         return _translated(cast(Translates, model), dataset, device)
     labels = data.in_turn(NUM_PREVIEWS).to(device) if spec.conditional else None
     generator = torch.Generator().manual_seed(seed)
-    for moment in model.sample(NUM_PREVIEWS, labels=labels, generator=generator, **spec.preview):
+    controls = spec.defaults() | dict(spec.preview)
+    for moment in model.sample(NUM_PREVIEWS, labels=labels, generator=generator, **controls):
         last = moment.x
         if hurried():
             break

@@ -142,7 +142,7 @@ def test_samples_take_the_label_and_draw_one_where_none_is_given():
     model = SPECS[0].build().eval()
     labels = torch.tensor([0, 7])
     drawn = next(model.sample(2, labels=labels, generator=rng(8))).x
-    z = torch.randn(2, *model.latent_shape, generator=rng(8))
+    z = model.temperature * torch.randn(2, *model.latent_shape, generator=rng(8))
     with torch.no_grad():
         assert torch.equal(drawn, model.decode(z, labels))
     free = [next(model.sample(4, generator=rng(s))).x for s in (9, 9, 10)]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from playground import data, registry
+from playground.models import diffusion_gan
 from playground.models.diffusion_gan import SPECS, DiffusionGAN, DiffusionGANConfig
 from playground.spec import Batch
 
@@ -60,8 +61,21 @@ def test_half_of_the_pictures_stay_clean_and_large_t_come_more_often():
     assert (t == 0).float().mean().item() == pytest.approx(0.5, abs=0.02)
     counts = torch.bincount(t, minlength=101)[1:].float()
     share = counts / counts.sum()
-    # in proportion to t, but for what the rounding of a continuous draw moves by half a step
-    torch.testing.assert_close(share[9::10], (torch.arange(10, 101, 10) - 0.5) / 5000, rtol=0.2, atol=5e-4)
+    torch.testing.assert_close(share[9::10], torch.arange(10, 101, 10) / 5050, rtol=0.2, atol=5e-4)
+
+
+@pytest.mark.parametrize("reach", [5, 1000])
+def test_the_probability_of_t_is_exactly_in_proportion_to_it(reach, monkeypatch):
+    """Every t of a fine comb of uniform numbers, whose shares are the probabilities."""
+    num = 50 * reach * (reach + 1) // 2 if reach < 10 else 500_500
+    comb = (torch.arange(num) + 0.5) / num
+    draws = iter((comb, torch.zeros(num)))  # the second decides that none stays clean
+    monkeypatch.setattr(diffusion_gan, "rand", lambda *given: next(draws))
+    model = small()
+    model.reach.fill_(float(reach))
+    counts = torch.bincount(model.draw_t(num, rng(), torch.device("cpu")), minlength=reach + 1)[1:]
+    expected = num * torch.arange(1, reach + 1) / (reach * (reach + 1) / 2)
+    assert (counts - expected).abs().max() <= 2, "but for the rounding of 32 bits"
 
 
 @pytest.mark.parametrize(("score", "way"), [(3.0, 1), (-3.0, -1)])
@@ -90,6 +104,19 @@ def test_the_target_is_where_the_noise_turns():
             model.adapt(score, step)
         assert model.r_d.item() == pytest.approx(2 * share - 1, abs=1e-4)
         assert (model.reach.item() - 500) * way > 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "score", "way"),
+    [("least-squares", 0.3, -1), ("least-squares", 0.7, 1), ("non-saturating", 0.3, 1), ("hinge", -0.3, -1)],
+)
+def test_what_counts_as_sure_is_the_losss_own(loss, score, way):
+    """Least squares asks for 1 and 0, so 0.3 is called fake; a logit of 0.3 is called real."""
+    model = small()
+    model.tune({"loss": loss})
+    for step in range(60):
+        model.adapt(torch.full((8,), score), step)
+    assert model.r_d.item() == pytest.approx(way, abs=1e-4)
 
 
 def test_the_noise_keeps_its_range():

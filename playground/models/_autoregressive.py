@@ -46,6 +46,7 @@ class Autoregressive(GenerativeModel, Samples, HasLikelihood, PredictsPixels, Co
     """A class-conditional model of pictures with one channel, one pixel after the other in reading order."""
 
     likelihood = "exact"
+    temperature = 1.0  # of samples, where none is asked for
 
     def __init__(self, levels: int, num_classes: int, size: tuple[int, int]) -> None:
         """Pictures of `size`, (height, width), on `levels` grey levels."""
@@ -148,7 +149,8 @@ class Autoregressive(GenerativeModel, Samples, HasLikelihood, PredictsPixels, Co
         """
         labels = randint(self.num_classes, len(x), generator) if labels is None else labels
         uniforms = torch.rand(len(x), *x.shape[2:], generator=generator).to(x)
-        yield from self.write(x, mask, labels.to(x.device), uniforms, controls.get("temperature", 1.0))
+        temperature = controls.get("temperature", self.temperature)
+        yield from self.write(x, mask, labels.to(x.device), uniforms, temperature)
 
 
 def ink_features(x: Tensor, levels: int) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 from torch.optim import Adam, Optimizer, RMSprop
 
 from playground.models._gan_networks import ConvConfig, Discriminator, Generator, init_dcgan
@@ -94,12 +94,14 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
         self.techniques = techniques
 
     def prepare(self) -> None:
-        """Put on the layers that the techniques ask for; pictures stay channels last."""
-        t = self.techniques
-        if t.spectral_norm:
-            for module in self.discriminator.modules():
-                if isinstance(module, nn.Conv2d | nn.Linear | nn.Embedding) and not is_parametrized(module):
+        """Put spectral norm on D's layers or take it off, as techniques say; pictures stay channels last."""
+        wanted = self.techniques.spectral_norm
+        for module in list(self.discriminator.modules()):
+            if isinstance(module, nn.Conv2d | nn.Linear | nn.Embedding) and is_parametrized(module) != wanted:
+                if wanted:
                     spectral_norm(module)
+                else:
+                    remove_parametrizations(module, "weight", leave_parametrized=False)
         self.to(memory_format=torch.channels_last)
 
     def tune(self, values: Mapping[str, Any]) -> None:
@@ -107,8 +109,6 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
         before, self.techniques = self.techniques, replace(self.techniques, **values)
         if self.techniques.minibatch != before.minibatch:
             self.discriminator.set_minibatch(self.techniques.minibatch)
-        if before.spectral_norm and not self.techniques.spectral_norm:
-            raise ValueError("Spectral norm that a model is built with cannot be taken off.")
         self.prepare()
 
     def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:

@@ -56,6 +56,11 @@ class Techniques:
         """Adam's decay rates, as a recipe has them."""
         return self.beta1, self.beta2
 
+    @property
+    def undecided(self) -> float:
+        """The output with which D calls a picture neither real nor fake."""
+        return 0.5 if self.loss == "least-squares" else 0.0
+
     def reading(self, which: str, output: Tensor) -> dict[str, float]:
         """What D says on average of the ``real`` or the ``fake`` pictures, from its (B,) outputs on them.
 

@@ -44,6 +44,10 @@ class CVAEConfig(VAEConfig):
 class CVAE(VAE):
     """A variational autoencoder of pictures given their label."""
 
+    # Given a label, codes fill the prior less well than a VAE's: full draws are right in 86%, these in 98%,
+    # at less than half the Frechet distance.
+    temperature = 0.7
+
     def __init__(self, config: CVAEConfig) -> None:
         """`vae`'s two networks, each with a table of biases by label for its first layer."""
         super().__init__(config)
@@ -156,10 +160,6 @@ _ABOUT = About(
     ),
 )
 
-# Of the prior's deviation. Given a label, codes fill the prior less well than a VAE's: full draws are right
-# in 86%, these in 98%, at less than half the Frechet distance.
-_TEMPERATURE = 0.7
-
 SPECS = (
     ModelSpec(
         name="cvae",
@@ -171,7 +171,7 @@ SPECS = (
         config=CVAEConfig(),
         recipe=Recipe(num_steps=15000, batch_size=32, lr=2e-3, warmup=200, ema=0.999, max_norm=200.0),
         about=_ABOUT,
-        controls=(replace(vae.SPECS[0].controls[0], default=_TEMPERATURE),),
+        controls=(replace(vae.SPECS[0].controls[0], default=CVAE.temperature),),
         switches=vae.SPECS[0].switches,
         conditional=True,
     ),

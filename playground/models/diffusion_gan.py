@@ -85,13 +85,15 @@ class DiffusionGAN(AdversarialModel):
     def draw_t(self, num: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """(num,) int64: 0 for half of them on average, else 1 to T with probability proportional to t."""
         reach = int(self.reach.round())
-        ts = (rand((num,), generator, device).sqrt() * reach).long().clamp(max=reach - 1) + 1
+        u = rand((num,), generator, device) * reach * (reach + 1)  # t where t (t - 1) <= u < t (t + 1)
+        ts = (((1 + 4 * u).sqrt() - 1) / 2).long().clamp(max=reach - 1) + 1
         return ts * (rand((num,), generator, device) < 0.5)
 
     def adapt(self, score_real: Tensor, step: int) -> None:
-        """Move T by what D says of real pictures, logits (B,), in update `step`."""
+        """Move T by what D says of real pictures, outputs (B,), in update `step`."""
         config = self.config
-        self.r_d.lerp_(score_real.detach().sign().mean(), 1 - _MEMORY)
+        sure = score_real.detach() - self.techniques.undecided
+        self.r_d.lerp_(sure.sign().mean(), 1 - _MEMORY)
         if step % _EVERY == _EVERY - 1:
             stride = _EVERY * len(score_real) / config.crossing * (config.max_reach - config.min_reach)
             moved = self.reach + stride * (self.r_d - config.target).sign()

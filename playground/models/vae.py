@@ -81,6 +81,7 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood, HasPoster
     likelihood = "bound"
     levels = 2
     beta = 1.0  # weight of KL
+    temperature = 1.0  # of samples, where none is asked for
 
     def __init__(self, config: VAEConfig) -> None:
         """Build both networks."""
@@ -214,7 +215,8 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood, HasPoster
     ) -> Iterator[SampleStep]:
         """Draw z from the prior, its standard deviation times ``temperature``, and decode it."""
         device = next(self.parameters()).device
-        z = controls.get("temperature", 1.0) * randn((num, *self.latent_shape), generator, device)
+        temperature = controls.get("temperature", self.temperature)
+        z = temperature * randn((num, *self.latent_shape), generator, device)
         yield SampleStep(1, 1, self.decode(z, labels), 1)
 
 
@@ -277,7 +279,9 @@ SPECS = (
         recipe=Recipe(num_steps=16000, batch_size=128, lr=2e-3, warmup=200, ema=0.999, max_norm=200.0),
         about=_ABOUT,
         controls=(
-            Control("temperature", Words("Temperature", "温度"), 1.0, 0.0, 1.5, step=0.05, info=_INFO),
+            Control(
+                "temperature", Words("Temperature", "温度"), VAE.temperature, 0.0, 1.5, step=0.05, info=_INFO
+            ),
         ),
         switches=(_BETA,),
     ),
