@@ -10,7 +10,7 @@ from app_helpers import refused
 from test_train_tab import asked, form, settle, small_world  # noqa: F401  (fixtures)
 from tiny import SPEC
 
-from playground import coach, jobs, registry, schedules
+from playground import coach, jobs, locale, registry, schedules
 from playground.coach import Advice
 from playground.job import FINAL
 from playground.spec import Switch, Words
@@ -85,6 +85,20 @@ def test_components_fit_the_kinds_and_say_what_waits_for_the_start(page):
     (layers,), (noise,) = knob(page, "layers"), knob(page, "noise")
     assert "before the start" in str(layers.component.info)
     assert noise.component.info is None
+
+
+def test_every_choice_of_every_switch_is_said_in_both_languages_and_keeps_its_value(page):
+    for switch in {s for name in registry.names() for s in train_form.own_switches(registry.spec(name))}:
+        for value in switch.choices:
+            assert all(f"train.choice.{value}" in locale.table(code) for code in locale.LANGUAGES), value
+        spoken = train_form.choices_of(switch)
+        assert [value for _, value in spoken] == list(switch.choices)
+        assert not any(isinstance(word, str) for word, _ in spoken), "the browser translates them"
+    for key in ("decay", "players"):
+        for one in knob(page, key):
+            assert [value for _, value in one.component.choices] == list(one.switch.choices)
+    other = Switch("made", Words("Made", "造"), "here", choices=("here",))
+    assert train_form.choices_of(other) == [("here", "here")], "a new model needs no file but its own"
 
 
 def test_the_request_holds_what_differs_from_the_model(page):

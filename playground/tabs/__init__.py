@@ -7,7 +7,7 @@ How a tab is made:
   ``gr.Tab``.
 * Words live in ``locale/LANGUAGE/NAME.json`` under keys that start with ``NAME.``. Three ways to say one:
   ``common.word(key)`` for a component's label, info, placeholder or value (gr.I18n: the browser translates
-  it, at first paint and when the language is switched; choices are not translated, keep them neutral);
+  it, at first paint and when the language is switched; a choice is a pair of the word and its value);
   ``locale.both(key, **params)`` inside HTML drawn by the server (it holds both languages, the style sheet
   shows one, so nothing is drawn again); ``locale.text(key, language, **params)`` for plain text such as
   errors. `Words` of a model file go through ``common.phrase(words)`` and ``locale.spans(words)``.

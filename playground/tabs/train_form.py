@@ -173,7 +173,7 @@ def build_slow(form: Form, first: ModelSpec) -> None:
         for switch in all_switches():
             if switch.key == _PLAYERS:
                 component = gr.Radio(
-                    list(switch.choices), value=switch.default, label=common.phrase(switch.label),
+                    choices_of(switch), value=switch.default, label=common.phrase(switch.label),
                     info=_info(switch), min_width=260,
                 )  # fmt: skip
                 form.knobs.append(Knob(switch, component))
@@ -183,6 +183,12 @@ def build_slow(form: Form, first: ModelSpec) -> None:
         )  # fmt: skip
 
 
+def choices_of(switch: Switch) -> list[tuple[Any, str]]:
+    """What a switch offers: how each choice is called, by its value if there is no phrase, and the value."""
+    keys, known = {value: f"train.choice.{value}" for value in switch.choices}, locale.table("en")
+    return [(common.word(key) if key in known else value, value) for value, key in keys.items()]
+
+
 def component_for(switch: Switch, visible: bool, value: Any) -> Any:
     """A drop-down, a tick box, a slider, or a number where a slider's grain would be too coarse."""
     given: dict[str, Any] = {"label": common.phrase(switch.label), "value": value, "visible": visible}
@@ -190,7 +196,7 @@ def component_for(switch: Switch, visible: bool, value: Any) -> Any:
     if info is not None:
         given["info"] = info
     if switch.kind == "choice":
-        return gr.Dropdown(list(switch.choices), min_width=180, **given)
+        return gr.Dropdown(choices_of(switch), min_width=180, **given)
     if switch.kind == "bool":
         return gr.Checkbox(min_width=180, **given)
     if switch.step is None and switch.kind == "float":
