@@ -22,12 +22,14 @@ class SampleStep(NamedTuple):
         num_steps: moments in all.
         x: (B, C, H, W) in [-1, 1], what there is to see now.
         nfe: evaluations of the network so far.
+        captions: what each picture was asked to show, where the model chose it or was told in words.
     """
 
     step: int
     num_steps: int
     x: Tensor
     nfe: int
+    captions: tuple[str, ...] = ()
 
 
 class DenoiseStep(NamedTuple):
@@ -172,6 +174,12 @@ class HasPosterior:
         """The labels that explain pictures best, (B,) int64; None where there are no labels."""
         return None
 
+    def bound(
+        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) -> (B,) log p(x|z), one z ~ q each, and (B,) KL; their difference is the ELBO's."""
+        raise TypeError(f"{type(self).__name__} has no posterior.")
+
     def log_weights(
         self, x: Tensor, num: int, generator: torch.Generator, labels: Tensor | None = None
     ) -> Tensor:
@@ -181,12 +189,6 @@ class HasPosterior:
 
 class FlowStep(NamedTuple):
     """One layer of a flow.
-
-    def bound(
-        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) -> (B,) log p(x|z), one z ~ q each, and (B,) KL; their difference is the ELBO's."""
-        raise TypeError(f"{type(self).__name__} has no posterior.")
 
     Attributes:
         name: of the layer, such as "coupling 3".

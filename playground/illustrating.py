@@ -1,16 +1,13 @@
 """Words as they are drawn: every step, who looked at which word, and what lies between two prompts."""
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from playground import judge, wording
-from playground.data import emoji
 from playground.nn import randn
 from playground.spec import FollowsWords, GenerativeModel, ModelSpec, WordStep
 
@@ -123,32 +120,3 @@ def verdict(x: Tensor, classes: tuple[str, ...]) -> Verdict:
     seen = judge.look(x, judge.of(wording.NAMED) or judge.NAME)[1].softmax(1)[0]
     best = int(seen.argmax())
     return Verdict(classes[best], float(seen[best]), wording.nearest(x)[0])
-
-
-@cache
-def _names() -> dict[str, str]:
-    """The name of every emoji by its characters, without the sign that asks for colours."""
-    found = {}
-    for entry in emoji.entries():
-        characters = "".join(chr(int(code, 16)) for code in entry["unified"].split("-"))
-        found[characters.replace("\ufe0f", "")] = entry["name"]
-    return found
-
-
-def spell_out(text: str) -> str:
-    """A text with its emoji characters replaced by their names; those that have none here are left out."""
-    plain, names = text.replace("\ufe0f", ""), _names()
-    longest = max(map(len, names))
-    parts, place = [], 0
-    while place < len(plain):
-        if plain[place].isascii():  # digits begin keycaps, but are words by themselves
-            parts.append(plain[place])
-            place += 1
-            continue
-        length = next((n for n in range(longest, 0, -1) if plain[place : place + n] in names), 0)
-        if length:
-            parts.append(f" {names[plain[place : place + length]]} ")
-        elif unicodedata.category(plain[place])[0] in "LMNZP":
-            parts.append(plain[place])
-        place += max(length, 1)
-    return " ".join("".join(parts).split())

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from playground import data
-from playground.spec import Samples, SampleStep
+from playground.spec import ModelSpec, Samples, SampleStep
 
 
 @dataclass
@@ -70,31 +70,36 @@ class Racer:
 
 
 def enter(
-    name: str, model: Samples, num: int, label: int | None, seed: int, controls: dict[str, Any] | None = None
+    name: str,
+    model: Samples,
+    num: int,
+    labels: Tensor | None,
+    seed: int,
+    controls: dict[str, Any] | None = None,
 ) -> Racer:
-    """A racer at the start line. `label` is for models that take one; None asks for every class in turn."""
-    return Racer(name, start(model, num, label, seed, controls or {}), num)
+    """A racer at the start line; `labels` are those of `labels_of`."""
+    return Racer(name, start(model, num, labels, seed, controls or {}), num)
 
 
 def start(
-    model: Samples, num: int, label: int | None, seed: int, controls: dict[str, Any]
+    model: Samples, num: int, labels: Tensor | None, seed: int, controls: dict[str, Any]
 ) -> Iterator[SampleStep]:
-    """A model's iterator for a request: its own generator, seeded alike for everyone.
-
-    Models that take no label overlook it.
-    """
-    labels = labels_of(num, label)
+    """A model's iterator for a request: its own generator, seeded alike for everyone."""
     return model.sample(num, labels=labels, generator=torch.Generator().manual_seed(seed), **controls)
 
 
-def labels_of(num: int, label: int | None) -> Tensor:
-    """(num,) int64: the label that was asked for, otherwise every class in turn."""
+def labels_of(spec: ModelSpec, num: int, label: int | None) -> Tensor | None:
+    """(num,) int64: the label that was asked for, otherwise every class in turn; None if it takes none."""
+    if not spec.conditional:
+        return None
     return data.in_turn(num) if label is None else torch.full((num,), label)
 
 
-def rehearse(model: Samples, num: int, controls: dict[str, Any] | None = None) -> None:
+def rehearse(
+    model: Samples, num: int, labels: Tensor | None = None, controls: dict[str, Any] | None = None
+) -> None:
     """Do one step that does not count."""
-    steps = start(model, num, None, 0, controls or {})
+    steps = start(model, num, labels, 0, controls or {})
     with torch.no_grad():
         next(steps, None)
     close(steps)

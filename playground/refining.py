@@ -58,14 +58,14 @@ def refine(
     Yields:
         What there is to see (the model's pictures, then the refiner's), and at last `Refined`.
     """
-    drawing = race.start(model, num, None, seed, spec.defaults())
+    labels = race.labels_of(spec, num, None)
+    drawing = race.start(model, num, labels, seed, spec.defaults())
     moment = None
     for moment in drawing:
         yield moment
     if moment is None:
         raise RuntimeError(f"{spec.title} drew nothing.")
     before, where = moment.x.clamp(-1, 1), judge.device_of(cast(nn.Module, refiner))
-    labels = race.labels_of(num, None) if spec.conditional else None
     film, generator = Film(limit=16), torch.Generator().manual_seed(seed)
     given = None if labels is None else labels.to(where)
     for moment in restoring.sdedit(

@@ -55,7 +55,7 @@ class Words(NamedTuple):
 
 @dataclass(frozen=True)
 class Control:
-    """One knob of a model's sampler: a slider (numbers), a drop-down (choices) or a tick box (bool)."""
+    """One knob of a model's sampler: a slider (numbers), drop-down (choices), tick box (bool) or words."""
 
     key: str
     label: Words
@@ -68,7 +68,7 @@ class Control:
 
     @property
     def kind(self) -> str:
-        """One of ``choice``, ``bool``, ``int`` and ``float``."""
+        """One of ``choice``, ``bool``, ``int``, ``float`` and ``str``, which is words."""
         if self.choices:
             return "choice"
         return type(self.default).__name__

@@ -14,10 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from playground import data, locale, registry
+from playground.data import emoji
+from playground.data import words as vocabulary
 from playground.schedules import switches_of
 from playground.spec import Control, ModelSpec, Recipe, Words
 
 MAX_SEED = 2**32 - 1
+MAX_PROMPT = 200
 MAX_PNG_BYTES = 8 * 2**20
 MAX_PNG_SIDE = 4096
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -171,7 +174,7 @@ def control(value: Any, item: Control) -> float | int | str | bool:
     if item.kind == "bool":
         return boolean(value, item.label)
     if item.kind == "str":
-        return text(value, item.label, 200)
+        return prompt(value, item.label)
     low = -1e6 if item.minimum is None else item.minimum
     high = 1e6 if item.maximum is None else item.maximum
     if item.kind == "int":
@@ -254,6 +257,14 @@ def text(value: Any, name: str | Words | Term, maximum: int, minimum: int = 0) -
         if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\r\t":
             raise InvalidInput("errors.text_control", name=named(name), value=f"U+{ord(character):04X}")
     return value
+
+
+def prompt(value: Any, name: str | Words | Term) -> str:
+    """Words for a model that reads them, emoji among them spelled out; or nothing."""
+    said = text(emoji.spell_out(text(value, name, MAX_PROMPT)), name, MAX_PROMPT)
+    if not vocabulary.split(said) and value.strip():
+        raise InvalidInput("words.unread", name=named(name), value=shown(value))
+    return said
 
 
 def png(value: Any, *, max_bytes: int = MAX_PNG_BYTES, max_side: int = MAX_PNG_SIDE) -> tuple[int, int]:

@@ -55,7 +55,7 @@ def test_controls_are_valid(name):
     keys = [control.key for control in spec.controls]
     assert len(set(keys)) == len(keys)
     for control in spec.controls:
-        assert control.kind in ("choice", "bool", "int", "float")
+        assert control.kind in ("choice", "bool", "int", "float", "str")
         assert control.label.en and re.search(r"[\u4e00-\u9fffA-Za-z]", control.label.zh)
         if control.kind in ("int", "float"):
             assert (
@@ -131,11 +131,12 @@ def test_asked_labels_steer_what_is_drawn(name):
 
 
 def extremes():
-    """(model, key, value) for both ends of every slider, every choice and both states of every tick box."""
+    """(model, key, value) for the ends of sliders, every choice, tick boxes on and off, words and none."""
     for name in registry.names("Samples"):
         for control in registry.spec(name).controls:
             ends = (control.minimum, control.maximum)
-            values = {"choice": control.choices, "bool": (False, True)}.get(control.kind, ends)
+            few = {"choice": control.choices, "bool": (False, True), "str": ("", "red cat")}
+            values = few.get(control.kind, ends)
             yield from (pytest.param(name, control.key, v, id=f"{name}-{control.key}-{v}") for v in values)
 
 

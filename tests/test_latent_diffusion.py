@@ -140,6 +140,20 @@ def test_words_matter_and_at_guidance_zero_they_do_not(model):
     assert torch.allclose(one, other, atol=1e-5)
 
 
+def test_samples_say_what_was_drawn_and_words_take_the_place_of_names(model):
+    def drawn(**more):
+        *_, last = model.sample(2, generator=rng(3), num_steps=2, **more)
+        return last
+
+    by_label = drawn(labels=torch.tensor([5, 1906 + 5]))
+    name = captions.entry_of(5)["name"]
+    assert by_label.captions == (f"{name}, Noto", f"{name}, Twemoji")
+    told = drawn(prompt=" red cat ")
+    assert told.captions == ("red cat",) * 2
+    assert torch.equal(told.x, draw(model, ["red cat"] * 2, seed=3).x0_hat)
+    assert drawn(prompt=" ").captions == drawn().captions != drawn(prompt="red cat").captions
+
+
 def test_a_negative_prompt_equal_to_the_prompt_undoes_the_guidance(model):
     plain = draw(model, ["red cat"], guidance=1.0)
     undone = draw(model, ["red cat"], negative="red cat", guidance=7.0)

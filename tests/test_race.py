@@ -1,9 +1,11 @@
 """The race: whose turn it is, whose clock runs, and that nothing but the request decides the pictures."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny import SPEC
 
 from playground import race
 from playground.spec import Samples, SampleStep
@@ -67,12 +69,19 @@ def test_time_left_is_at_the_pace_so_far():
 
 def test_everyone_gets_the_same_request():
     first, second = Paced(1, 0), Paced(3, 0)
-    racers = [race.enter("a", first, 3, 7, 5, {"k": 1}), race.enter("b", second, 3, None, 5)]
+    labels = torch.tensor([7, 7, 7])
+    racers = [race.enter("a", first, 3, labels, 5, {"k": 1}), race.enter("b", second, 3, None, 5)]
     run(racers)
     assert torch.allclose(racers[0].last.x, racers[1].last.x / 3)
-    (labels, controls), (in_turn, _) = first.seen[0], second.seen[0]
-    assert labels.tolist() == [7, 7, 7] and labels.dtype == torch.int64 and controls == {"k": 1}
-    assert in_turn.tolist() == [0, 1, 2]
+    assert first.seen[0][0] is labels and first.seen[0][1] == {"k": 1} and second.seen[0][0] is None
+
+
+def test_labels_are_for_models_that_take_them():
+    plain, conditional = (replace(SPEC, conditional=takes) for takes in (False, True))
+    assert race.labels_of(plain, 3, None) is None and race.labels_of(plain, 3, 7) is None
+    asked = race.labels_of(conditional, 3, 7)
+    assert asked.tolist() == [7, 7, 7] and asked.dtype == torch.int64
+    assert race.labels_of(conditional, 3, None).tolist() == [0, 1, 2]
 
 
 def test_a_rehearsal_does_not_change_the_pictures_or_the_clock():

@@ -1,18 +1,21 @@
 """The Words tab without a browser: drawing, stopping, maps, neighbours, the way between prompts, refusals."""
 
+import base64
 import json
 import re
 
+import gradio as gr
 import pytest
 import torch
 from app_helpers import asked, opened, refused, updates
 
-from playground import illustrating, judge, registry, wording
+from playground import figures, illustrating, judge, registry, wording
 from playground.data import emoji
 from playground.illustrating import Film
 from playground.locale import table
 from playground.spec import WordStep
-from playground.tabs import common, words_between, words_draw, words_panel, words_request
+from playground.tabs import common, sample, words_between, words_draw, words_panel, words_request
+from playground.validation import InvalidInput
 
 NAME = registry.names("FollowsWords")[0]
 
@@ -128,7 +131,7 @@ def test_the_refusal_says_which_box(untrained):
      ("❤️", "heavy black heart"), ("7 apples", "7 apples"), ("café 👍🏽", "café thumbs up sign")],
 )  # fmt: skip
 def test_emoji_that_are_typed_become_their_names(typed, read):
-    assert illustrating.spell_out(typed) == read
+    assert emoji.spell_out(typed) == read
     assert words_request.words(typed, "words.prompt") == read
 
 
@@ -173,6 +176,51 @@ def test_the_endpoints_answer(untrained, few_known):
     assert opened(answer["png"]).size == (64, 64) and json.dumps(answer)
     between = words_between.words_between(NAME, "red cat", "house", n=2, steps=1)
     assert opened(between["png"]).size == (128, 64) and between["mix"] == [0, 1]
+
+
+def downloaded(last):
+    return base64.b64decode(re.search(r'href="data:image/png;base64,([^"]+)"', last["downloads"])[1])
+
+
+def test_its_png_is_taken_back_and_sample_draws_it_again(untrained, few_known):
+    last = draw(prompt="red 🐱", style="Twemoji", negative="")[-1]
+    content = downloaded(last)
+    said, *boxes = words_draw.restore(content, asked())
+    assert "seed 1" in said and boxes == list(values(prompt="red cat face", style="Twemoji").values())
+    found = sample.read_upload(content)
+    assert found["controls"]["prompt"] == "red cat face, Twemoji" and found["controls"]["guidance"] == 2.0
+    again = sample.sample(NAME, found["seed"], "any", found["n"], found["controls"], asked())
+    shown = opened(last["lanes"][0]["rows"][0]["strip"])
+    assert opened(again["png"]).tobytes() == shown.crop((128, 0, 192, 64)).tobytes()
+    any_style = words_draw.restore(downloaded(draw(style="any")[-1]), asked())
+    assert any_style[1:] == list(values(style="any").values())
+
+
+def test_the_way_between_is_taken_back_where_it_was_made(untrained):
+    content = downloaded(walk()[-1])
+    said, *boxes = words_between.restore(content, asked())
+    assert "seed 0" in said and boxes == [NAME, "red apple", "house", 3, "any", 2.0, 2, 0]
+    refused(lambda: words_draw.restore(content, asked()))
+    for one in (content, downloaded(draw(negative="blue")[-1])):
+        with pytest.raises(InvalidInput, match="Words tab"):
+            sample.read_upload(one)
+    refused(lambda: words_between.restore(downloaded(draw()[-1]), asked()))
+
+
+def test_pngs_of_other_tabs_are_told_where_to_go(untrained):
+    image = figures.grid(torch.zeros(1, 1, 4, 4))
+    with pytest.raises(InvalidInput, match="Translate tab"):
+        sample.read_upload(figures.png_with_request(image, {"route": "noto-twemoji", "pictures": []}))
+    of_sample = figures.png_with_request(image, {"model": NAME, "seed": 0, "n": 1, "controls": {}})
+    with pytest.raises(gr.Error, match="not made in the Words tab"):
+        words_draw.restore(of_sample, asked())
+    request = {"model": NAME, "prompt": "cat", "style": "", "seed": 0, "controls": {}}
+    for change in ({"prompt": 3}, {"prompt": ""}, {"model": "ddpm"}, {"style": [1]}, {"seed": "0"}, {"n": 0},
+                   {"controls": {"guidance": 99}}, {"negative": 3}, {"other": 5}):  # fmt: skip
+        content = figures.png_with_request(image, request | change)
+        refused(lambda content=content: words_draw.restore(content, asked()))
+        with pytest.raises(InvalidInput):
+            sample.read_upload(content)
 
 
 def test_what_is_shown_is_said_in_both_languages():

@@ -6,6 +6,7 @@ is held out: it forms the ``test`` split.
 
 import hashlib
 import json
+import unicodedata
 from functools import cache
 from pathlib import Path
 from typing import TypedDict
@@ -71,6 +72,35 @@ def load_named(split: str) -> Images:
     first, num = torch.tensor(indices(split)), len(entries())
     classes = tuple(f"{entry['name']}, {style}" for style in STYLES for entry in entries())
     return Images("emoji_named", load_both(split).images, torch.cat([first, first + num]), classes)
+
+
+def spell_out(text: str) -> str:
+    """A text with its emoji characters replaced by their names; those that have none here are left out."""
+    plain, names = text.replace("\ufe0f", ""), _names()
+    longest = max(map(len, names))
+    parts, place = [], 0
+    while place < len(plain):
+        if plain[place].isascii():  # digits begin keycaps, but are words by themselves
+            parts.append(plain[place])
+            place += 1
+            continue
+        length = next((n for n in range(longest, 0, -1) if plain[place : place + n] in names), 0)
+        if length:
+            parts.append(f" {names[plain[place : place + length]]} ")
+        elif unicodedata.category(plain[place])[0] in "LMNZP":
+            parts.append(plain[place])
+        place += max(length, 1)
+    return " ".join("".join(parts).split())
+
+
+@cache
+def _names() -> dict[str, str]:
+    """The name of every emoji by its characters, without the sign that asks for colours."""
+    found = {}
+    for entry in entries():
+        characters = "".join(chr(int(code, 16)) for code in entry["unified"].split("-"))
+        found[characters.replace("\ufe0f", "")] = entry["name"]
+    return found
 
 
 def _load(name: str, file: str, split: str) -> Images:

@@ -32,7 +32,8 @@ from playground.data import emoji
 from playground.models._emoji_captions import plain, vary
 from playground.models._emoji_colours import recoloured
 from playground.models._text_encoder import Text, TextConfig, TextEncoder
-from playground.models._word_unet import build_unet, maps
+from playground.models._word_guide import Guide
+from playground.models._word_unet import build_unet
 from playground.models.emoji_vae import EmojiVAE, EmojiVAEConfig
 from playground.nn import adam, rand, randint, randn, update
 from playground.spec import (
@@ -184,7 +185,8 @@ class LatentDiffusion(GenerativeModel, Samples, FollowsWords):
         scheduler = self.scheduler(controls.get("solver", SOLVERS[0]))
         scheduler.set_timesteps(num_steps := controls.get("num_steps", 20))
         z = (randn((num, *self.latent_shape), generator) if noise is None else noise).to(device)
-        guide = _Guide(self, prompts, negative, others, mix, controls.get("guidance", 4.0))
+        guidance = controls.get("guidance", 4.0)
+        guide = Guide(self.velocity, self.text, prompts, negative, others, mix, guidance)
         for step, t in enumerate(scheduler.timesteps, 1):
             v, attention = guide(z, t.to(device))
             a = self.alphas_cumprod[t].item()
@@ -197,47 +199,22 @@ class LatentDiffusion(GenerativeModel, Samples, FollowsWords):
     def sample(
         self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
     ) -> Iterator[SampleStep]:
-        """Draw emoji that are named by `labels`, places of `emoji.load_named`.
+        """Draw what the control `prompt` says; if it says nothing, emoji by their names.
 
-        Without labels, the names are of training emoji drawn at random, in either hand.
+        These are at `labels`, places of `emoji.load_named`, or training emoji at random, in either hand.
         """
-        if labels is None:
-            known = torch.tensor(emoji.indices("train"))
-            known = torch.cat([known, known + len(emoji.entries())])
-            labels = known[randint(len(known), num, generator)]
-        prompts = [plain(place) for place in labels.tolist()]
+        prompt = controls.get("prompt", "").strip()
+        prompts = [prompt] * num if prompt else _named(num, labels, generator)
         for moment in self.illustrate(prompts, generator=generator, **controls):
-            yield SampleStep(moment.step, moment.num_steps, moment.x0_hat, moment.nfe)
+            yield SampleStep(moment.step, moment.num_steps, moment.x0_hat, moment.nfe, tuple(prompts))
 
 
-class _Guide:
-    """The guided velocity of a few prompts, which are encoded once."""
-
-    def __init__(
-        self, model: LatentDiffusion, prompts: list[str], negative: str, others: list[str] | None,
-        mix: Tensor | None, guidance: float,
-    ) -> None:  # fmt: skip
-        """Encode everything; guidance 1 needs no second evaluation."""
-        self.model, self.guidance, self.num = model, guidance, len(prompts)
-        texts = prompts + (others or []) + ([negative] * len(prompts) if guidance != 1 else [])
-        self.nfe = len(texts) // len(prompts)
-        self.text, self.between = model.text(texts), others is not None
-        self.mix = None if mix is None else mix.view(-1, 1, 1, 1).to(self.text.states.device)
-
-    def __call__(self, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, *latent_shape) and a timestep -> the velocity and the prompts' attention maps."""
-        record: list[Tensor] = []
-        times = t.expand(self.nfe * self.num)
-        parts = list(
-            self.model.velocity(z.repeat(self.nfe, 1, 1, 1), times, self.text, record).split(self.num)
-        )
-        attention = maps([weights[: self.num] for weights in record], z.shape[-1])
-        v = parts[0]
-        if self.between and self.mix is not None:
-            v = torch.lerp(v, parts[1], self.mix)
-        if self.guidance != 1:
-            v = torch.lerp(parts[-1], v, self.guidance)
-        return v, attention
+def _named(num: int, labels: Tensor | None, generator: torch.Generator) -> list[str]:
+    if labels is None:
+        known = torch.tensor(emoji.indices("train"))
+        known = torch.cat([known, known + len(emoji.entries())])
+        labels = known[randint(len(known), num, generator)]
+    return [plain(place) for place in labels.tolist()]
 
 
 SPECS: tuple[ModelSpec, ...] = (
@@ -279,6 +256,9 @@ SPECS: tuple[ModelSpec, ...] = (
             ),
         ),
         controls=(
+            Control("prompt", Words("Words", "文字"), "",
+                    info=Words("What to draw, in English; left empty, the names of emoji drawn at random.",
+                               "用英文写要画的内容;留空则随机抽取表情符号的名称来画。")),
             Control("num_steps", Words("Steps", "步数"), 20, 1, 100, 1,
                     info=Words("More steps follow the path from noise to picture more closely.",
                                "步数越多,越贴近从噪声到图片的路径。")),

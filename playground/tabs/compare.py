@@ -154,17 +154,16 @@ def line_up(
             continue
         lane.state = "loading"
         yield
-        controls = lane.spec.defaults()
+        controls, labels = lane.spec.defaults(), race.labels_of(lane.spec, num, label)
         try:
             with run.turn():
                 model = common.obtain(name, session)
-                race.rehearse(model, num, controls)
+                race.rehearse(model, num, labels, controls)
         except (weights.WeightsError, validation.InvalidInput) as error:  # the others race on
             lane.state = "absent"
             lane.notes.append(common.reason(error))
             continue
-        given = label if lane.spec.conditional else None
-        racers[index] = race.enter(name, model, num, given, seed, controls)
+        racers[index] = race.enter(name, model, num, labels, seed, controls)
         lane.state = "waiting"
 
 
@@ -188,7 +187,7 @@ def judged(lane: Lane, racer: race.Racer, label: int | None) -> dict[str, dict[s
     """What the classifier says about the pictures of this very run; nothing if it cannot."""
     if not racer.done or racer.last is None or lane.spec.dataset != judge.spec().dataset:
         return {}
-    labels = race.labels_of(racer.num, label) if lane.spec.conditional else None
+    labels = race.labels_of(lane.spec, racer.num, label)
     try:
         return judge.quick(racer.last.x, labels, lane.spec.levels)
     except (weights.WeightsError, ValueError):

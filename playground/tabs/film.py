@@ -32,10 +32,10 @@ class Film:
             self.frames.append((moment.step, figures.to_pixels(moment.x)))
 
 
-def _panel(stage: str, scrub: str, downloads: str, facts: str) -> str:
+def _panel(stage: str, scrub: str, downloads: str, facts: str, captions: str = "") -> str:
     return (
         f'<div class="pg-film"><div class="pg-status">{facts}</div><div class="pg-stage">{stage}</div>'
-        f'<div class="pg-scrub">{scrub}</div><div class="pg-downloads">{downloads}</div></div>'
+        f'<div class="pg-scrub">{scrub}</div>{captions}<div class="pg-downloads">{downloads}</div></div>'
     )
 
 
@@ -101,7 +101,17 @@ def final(film: Film, racer: Racer, spec: ModelSpec, request: dict[str, Any]) ->
     pixels = [frame for _, frame in film.frames]
     scrub = _scrub([step for step, _ in film.frames]) if len(pixels) > 1 else ""
     downloads = _downloads(pixels, request) if racer.done else ""
-    return _panel(_screen(pixels, spec), scrub, downloads, f"{chip}<span>{facts}</span>")
+    return _panel(
+        _screen(pixels, spec), scrub, downloads, f"{chip}<span>{facts}</span>", _captions(last.captions)
+    )
+
+
+def _captions(captions: tuple[str, ...]) -> str:
+    """What the pictures were asked to show, row by row; said once if it is the same of all."""
+    if len(set(captions)) <= 1:
+        return "".join(f'<p class="pg-captions">{html.escape(caption)}</p>' for caption in captions[:1])
+    items = "".join(f"<li>{html.escape(caption)}</li>" for caption in captions)
+    return f'<ol class="pg-captions">{items}</ol>'
 
 
 def _screen(frames: list[np.ndarray], spec: ModelSpec) -> str:
@@ -149,6 +159,7 @@ def answer(racer: Racer, request: dict[str, Any]) -> dict[str, Any]:
         "request": request,
         "done": racer.done,
         "png": figures.data_uri(png) if png else None,
+        "captions": list(last.captions) if last else [],
         "nfe": last.nfe if last else 0,
         "milliseconds_per_image": racer.milliseconds,
     }

@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 import torch
 
-from playground import __version__, figures, hub, race, registry, validation
+from playground import __version__, hub, race, registry, validation
 from playground.locale import both
 from playground.spec import Control, ModelSpec
-from playground.tabs import about, common, film
+from playground.tabs import about, common, dropped, film
 from playground.tabs.film import Film
 
 ORDER = 10
@@ -47,10 +47,7 @@ def build() -> None:
             common.html(f'<p class="pg-keys">{both("common.keys")}</p>')
         with gr.Column(scale=3, min_width=320):
             panel = common.html(film.blank(), elem_id="pg-film")
-            upload = gr.File(
-                label=common.word("sample.restore"), file_types=[".png"], type="binary", height=150
-            )
-            said = common.html("", elem_id="pg-restored")
+            upload, said = dropped.zone("sample.restore", elem_id="pg-restored")
     explained = about.component([registry.spec(first)])
     inputs = [name, seed, label, count, *(knob.component for knob in knobs)]
     parts = {"run": run, "panel": panel, "name": name, "upload": upload, "said": said}
@@ -84,19 +81,17 @@ def connect(
         found = read_upload(content)
         own = found["spec"].name
         values = [found["controls"][k.control.key] if k.model == own else gr.skip() for k in knobs]
-        sentence = both("sample.restored", model=found["spec"].title, seed=found["seed"])
+        sentence = dropped.sentence("sample.restored", model=found["spec"].title, seed=found["seed"])
         label = "any" if found["label"] is None else str(found["label"])
         head = [own, found["seed"], label, found["n"]]
-        return [f'<p class="pg-keys" role="status">{sentence}</p>', *head, *values]
+        return [sentence, *head, *values]
 
-    parts["run"].click(
-        draw, inputs, parts["panel"], concurrency_limit=None, trigger_mode="multiple", **common.RAW
-    )
+    sent: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple"} | common.RAW
+    parts["run"].click(draw, inputs, parts["panel"], **sent)
+    for line in (knob.component for knob in knobs if isinstance(knob.component, gr.Textbox)):
+        line.submit(draw, inputs, parts["panel"], **sent)
     parts["name"].change(choose, parts["name"], shown, queue=False, **common.RAW)
-    said, upload = parts["said"], parts["upload"]
-    upload.upload(
-        restore, upload, [said, *inputs], concurrency_limit=None, api_name="recall", **common.PRIVATE
-    )
+    dropped.connect(parts["upload"], parts["said"], restore, inputs)
 
 
 def offered(owner: str = "") -> list[tuple[str, str]]:
@@ -127,7 +122,7 @@ def build_controls(first: str) -> tuple[dict[str, gr.Group], list[Knob]]:
 
 
 def component_for(control: Control) -> Any:
-    """A slider, a drop-down or a tick box."""
+    """A slider, a drop-down, a tick box or a line of text."""
     said: dict[str, Any] = {"label": common.phrase(control.label), "value": control.default}
     if control.info is not None:
         said["info"] = common.phrase(control.info)
@@ -136,7 +131,7 @@ def component_for(control: Control) -> Any:
     if control.kind == "bool":
         return gr.Checkbox(**said)
     if control.kind == "str":
-        return gr.Textbox(max_length=200, **said)
+        return gr.Textbox(max_length=validation.MAX_PROMPT, max_lines=1, **said)
     step = control.step or (1 if control.kind == "int" else 0.01)
     return gr.Slider(control.minimum or 0, control.maximum or 1, step=step, **said)
 
@@ -174,7 +169,7 @@ def run_sample(name: Any, seed: Any, label: Any, num: Any, controls: Any, sessio
         yield film.live(None, spec, 0.0)
         with run.turn():
             model = common.obtain(name, session)
-        racer = race.enter(name, model, num, label, seed, controls)
+        racer = race.enter(name, model, num, race.labels_of(spec, num, label), seed, controls)
         while not racer.done and not run.stopped:
             with run.turn():
                 racer.advance()
@@ -210,11 +205,7 @@ def request_of(
 
 def read_upload(content: Any) -> dict[str, Any]:
     """The checked request inside an uploaded PNG, with the spec of its model; raises InvalidInput."""
-    validation.png(content)
-    try:
-        found = figures.read_request(bytes(content))
-    except figures.NoRequest as error:
-        raise validation.InvalidInput("sample.no_request") from error
+    found = dropped.for_sample(content)
     asked = (found.get(key) for key in ("model", "seed", "label", "n", "controls"))
     spec, seed, label, num, controls = prepare(*asked)
     return {"spec": spec, "seed": seed, "label": label, "n": num, "controls": controls}
@@ -240,7 +231,8 @@ def sample(
 
     Returns:
         {"request": all it takes to draw them again, "png": a grid as a data URI with that request embedded,
-        "nfe": network evaluations, "milliseconds_per_image": measured here}.
+        "captions": what each was asked to show, where the model is told in words, "nfe": network evaluations,
+        "milliseconds_per_image": measured here}.
     """
     spec, seed, wanted, n, checked = prepare(name, seed, label, n, controls)
     session = common.session(request)
@@ -249,7 +241,7 @@ def sample(
             deque(hub.fetch(spec), maxlen=0)
         with run.turn():
             model = common.obtain(name, session)
-        racer = race.enter(name, model, n, wanted, seed, checked)
+        racer = race.enter(name, model, n, race.labels_of(spec, n, wanted), seed, checked)
         while not racer.done and not run.stopped:
             with run.turn():
                 racer.advance()

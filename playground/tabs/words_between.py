@@ -9,10 +9,10 @@ import gradio as gr
 from playground import illustrating
 from playground.illustrating import Film
 from playground.locale import both
-from playground.tabs import common, words_panel
+from playground.tabs import common, dropped, words_panel
 from playground.tabs import diffuse_lanes as lanes
 from playground.tabs import diffuse_panel as panel
-from playground.tabs.words_draw import follow, form
+from playground.tabs.words_draw import follow, form, values
 from playground.tabs.words_request import ANY, FIRST, MAX_BETWEEN, MAX_CHARACTERS, check
 from playground.validation import InvalidInput
 
@@ -37,10 +37,12 @@ def build() -> None:
             name, style, boxes = form()
         with gr.Column(scale=3, min_width=320):
             shown = lanes.component("pg-words-way", "words.between_ready")
+            upload, said = dropped.zone("words.restore")
     inputs = [name, prompt, other, num, style, *boxes]
     run.click(
         walk, inputs, shown, concurrency_limit=None, trigger_mode="multiple", **common.RAW,
     )  # fmt: skip
+    dropped.connect(upload, said, restore, inputs)
     halt.click(stop, queue=False, **common.PRIVATE)
     common.api(words_between, "words_between")
 
@@ -49,6 +51,14 @@ def build() -> None:
 def stop(request: gr.Request) -> None:
     """End this session's walk before its next step."""
     common.RUNS.stop(common.session(request), KIND)
+
+
+@common.guarded
+def restore(content: Any, request: gr.Request) -> list[Any]:
+    """A sentence and the values of all boxes, from a PNG that was downloaded here."""
+    asked = dropped.for_words(content, between=True)
+    said = dropped.sentence("sample.restored", model=asked.spec.title, seed=asked.seed)
+    return [said, asked.spec.name, asked.prompt, asked.other, asked.num, *values(asked)]
 
 
 @common.guarded

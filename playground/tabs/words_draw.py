@@ -10,7 +10,7 @@ from playground import data, illustrating, judge, registry, wording
 from playground.data.emoji import STYLES
 from playground.illustrating import Asked, Film, Verdict
 from playground.locale import both
-from playground.tabs import common, words_panel
+from playground.tabs import common, dropped, words_panel
 from playground.tabs import diffuse_lanes as lanes
 from playground.tabs import diffuse_panel as panel
 from playground.tabs.runs import Run
@@ -45,11 +45,13 @@ def build() -> None:
             common.html(f'<p class="pg-keys">{both("common.keys")}</p>')
         with gr.Column(scale=3, min_width=320):
             shown = lanes.component("pg-words", "words.ready")
+            upload, said = dropped.zone("words.restore")
     inputs = [name, prompt, style, *boxes, negative]
     sent: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple"} | common.RAW
     run.click(draw, inputs, shown, **sent)
     prompt.submit(draw, inputs, shown, **sent)
     chips.change(take, chips, prompt, queue=False, **common.RAW).then(draw, inputs, shown, **sent)
+    dropped.connect(upload, said, restore, inputs)
     halt.click(stop, queue=False, **common.PRIVATE)
     common.on_show(refresh, None, name)
     common.api(words, "words")
@@ -76,6 +78,20 @@ def form() -> tuple[gr.Dropdown, gr.Radio, list[Any]]:
 def take(prompt: Any, request: gr.Request) -> Any:
     """An example that was clicked goes into the box."""
     return prompt
+
+
+@common.guarded
+def restore(content: Any, request: gr.Request) -> list[Any]:
+    """A sentence and the values of all boxes, from a PNG that was downloaded here."""
+    asked = dropped.for_words(content)
+    said = dropped.sentence("sample.restored", model=asked.spec.title, seed=asked.seed)
+    return [said, asked.spec.name, asked.prompt, *values(asked), asked.negative]
+
+
+def values(asked: Asked) -> list[Any]:
+    """What the boxes of `form` below the model hold for a request."""
+    knobs = asked.controls
+    return [asked.style or ANY, knobs["guidance"], knobs["num_steps"], asked.seed]
 
 
 def refresh(request: gr.Request) -> Any:

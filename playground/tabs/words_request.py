@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from playground import illustrating, registry, validation
+from playground import registry, validation
+from playground.data import emoji
 from playground.data import words as vocabulary
 from playground.data.emoji import STYLES
 from playground.illustrating import Asked
@@ -64,7 +65,7 @@ def words(value: Any, key: str, needed: bool = True) -> str:
     name = Term(key)
     if needed and (value is None or (isinstance(value, str) and not value.strip())):
         raise InvalidInput("words.empty", name=name)
-    text = illustrating.spell_out(validation.text(value or "" if not needed else value, name, MAX_CHARACTERS))
+    text = emoji.spell_out(validation.text(value or "" if not needed else value, name, MAX_CHARACTERS))
     found = vocabulary.split(text)
     if text and not found:
         raise InvalidInput("words.unread", name=name, value=validation.shown(value))
