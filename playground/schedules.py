@@ -4,6 +4,7 @@ The learning rate and its decay are also the switches that every training has.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +33,25 @@ SWITCHES = (
 def switches_of(spec: ModelSpec, recipe: Recipe) -> tuple[Switch, ...]:
     """Every switch of a model's training: those of all trainings as the recipe has them, then its own."""
     return (*(replace(switch, default=getattr(recipe, switch.key)) for switch in SWITCHES), *spec.switches)
+
+
+def idle(spec: ModelSpec, recipe: Recipe, standing: Mapping[str, Any]) -> list[tuple[Switch, Switch]]:
+    """The switches that were turned and have no effect, each with the other one that is the reason.
+
+    Args:
+        spec: of the model.
+        recipe: of the training.
+        standing: what every switch stands at, by key.
+    """
+    own = {switch.key: switch for switch in switches_of(spec, recipe)}
+    turned = [switch for switch in own.values() if standing[switch.key] != switch.default]
+    found = {
+        switch.key: (switch, own[other])
+        for switch in turned
+        for other, values in switch.needs
+        if other in own and standing[other] not in values
+    }
+    return list(found.values())
 
 
 def lr_factor(recipe: Recipe, step: int, progress: float) -> float:

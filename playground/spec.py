@@ -76,9 +76,15 @@ class Control:
 
 @dataclass(frozen=True)
 class Switch(Control):
-    """One technique of a training: a knob that also says whether it may be turned while the training runs."""
+    """One technique of a training.
+
+    Attributes:
+        live: whether it may be turned while the training runs.
+        needs: keys of other switches, and the values of each at which alone this one has an effect.
+    """
 
     live: bool = True
+    needs: tuple[tuple[str, tuple[Any, ...]], ...] = ()
 
 
 @dataclass(frozen=True)

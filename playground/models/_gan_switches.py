@@ -10,6 +10,7 @@ LOSSES = ("non-saturating", "saturating", "wasserstein", "hinge", "least-squares
 PENALTIES = ("none", "weight clipping", "gradient penalty", "R1")
 MINIBATCH = ("none", "discrimination", "stddev")
 PLAYERS = ("both", "discriminator", "generator")
+_D_LEARNS, _G_LEARNS = ("players", PLAYERS[:2]), ("players", PLAYERS[::2])
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ _SWITCHES = (
             "0.9 is one-sided label smoothing: the discriminator is never quite sure.",
             "0.9 即单侧标签平滑：判别器永远不会完全确信。",
         ),
+        needs=(("loss", ("non-saturating", "saturating", "least-squares")), _D_LEARNS),
     ),
     Switch(
         "instance_noise",
@@ -139,6 +141,7 @@ _SWITCHES = (
             "them.",
             "权重裁剪（WGAN）、梯度惩罚（WGAN-GP）或 R1；Wasserstein 损失必须配合其中之一。",
         ),
+        needs=(_D_LEARNS,),
     ),
     Switch(
         "penalty_weight",
@@ -148,6 +151,7 @@ _SWITCHES = (
         100.0,
         0.5,
         info=Words("Lambda of the gradient penalty, or R1's gamma.", "梯度惩罚的 λ，或 R1 的 γ。"),
+        needs=(_D_LEARNS, ("penalty", ("gradient penalty", "R1"))),
     ),
     Switch(
         "clip",
@@ -160,6 +164,7 @@ _SWITCHES = (
             "Under weight clipping every weight of the critic stays between minus and plus this.",
             "使用权重裁剪时，评价网络的每个权重都限制在正负该值之间。",
         ),
+        needs=(_D_LEARNS, ("penalty", ("weight clipping",))),
     ),
     Switch(
         "spectral_norm",
@@ -189,6 +194,7 @@ _SWITCHES = (
         1,
         10,
         1,
+        needs=(("players", ("both",)),),
     ),
     Switch(
         "lr_g",
@@ -198,6 +204,7 @@ _SWITCHES = (
         10.0,
         0.1,
         info=Words("A multiple of the learning rate.", "学习率的倍数。"),
+        needs=(_G_LEARNS,),
     ),
     Switch(
         "lr_d",
@@ -210,6 +217,7 @@ _SWITCHES = (
             "A multiple of the learning rate. Different ones for the two players are called TTUR.",
             "学习率的倍数。双方取不同的值称为 TTUR（双时间尺度更新）。",
         ),
+        needs=(_D_LEARNS,),
     ),
     Switch("beta1", Words("Adam's beta 1", "Adam 的 β1"), 0.5, 0.0, 0.99, 0.05),
     Switch("beta2", Words("Adam's beta 2", "Adam 的 β2"), 0.999, 0.5, 0.9999, 0.001),

@@ -54,9 +54,9 @@ def train(
 
     Returns:
         Several times a second: state (queued, running, paused, stopped, done or failed), position in line,
-        step, num_steps, losses by name, switches and changes of them, class_entropy (bits), class_counts and
-        distinct (0 to 1) of more samples where the classifier knows the data, images_per_second,
-        seconds_left, samples (a PNG as a data URI, or null) and message.
+        step, num_steps, losses by name, switches, changes of them and notes on those that have no effect,
+        class_entropy (bits), class_counts and distinct (0 to 1) of more samples where the classifier knows
+        the data, images_per_second, seconds_left, samples (a PNG as a data URI, or null) and message.
     """
     asked = check(model, dataset, seed, num_steps, None, learning_rate, batch_size, MAX_API_STEPS, switches)
     owner = common.session(request)

@@ -16,7 +16,7 @@ from playground import figures
 from playground.job import JobView
 from playground.locale import both
 from playground.tabs import train_charts
-from playground.tabs.train_request import data_title
+from playground.tabs.train_request import data_title, notes
 
 DASH = "–"
 _SAMPLE, _REAL = "sample · 样本", "training picture · 训练图片"
@@ -111,7 +111,8 @@ def live(view: JobView, image: str) -> str:
     return _panel(
         view.state, asked, train_charts.main_chart(view.losses, total, view.changes), image,
         both("train.samples", step=shown), event.progress if event else 0.0, numbers,
-        _said(view) + changed(view.changes),
+        _said(view) + "".join(f'<p class="note">{both(n.key, **n.params)}</p>' for n in notes(view))
+        + changed(view.changes),
     )  # fmt: skip
 
 

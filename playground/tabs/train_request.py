@@ -9,11 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from playground import figures, jobs, previews, registry, validation, weights
+from playground import figures, jobs, locale, previews, registry, validation, weights
 from playground.data import pairs
 from playground.job import JobView, Request
-from playground.spec import ModelSpec
-from playground.validation import say
+from playground.schedules import idle
+from playground.spec import ModelSpec, Words
+from playground.validation import Term, say
 
 DATASETS = ("mnist", "fashion_mnist")  # of one shape, so that a model of one can be trained on the other
 MAX_STEPS, MAX_API_STEPS, MAX_MINUTES, MAX_BATCH = 100_000, 2_000, 120.0, 1024
@@ -69,6 +70,22 @@ def data_title(name: str) -> str:
     return {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}.get(name, name)
 
 
+def notes(view: JobView) -> list[Term]:
+    """A sentence for every switch that was turned and has no effect as the others stand."""
+    asked = view.request
+    standing, found = asked.standing() | dict(view.switches), []
+    for switch, other in idle(asked.spec, asked.recipe, standing):
+        value = _called(standing[other.key])
+        found.append(Term("train.no_effect", {"switch": switch.label, "other": other.label, "value": value}))
+    return found
+
+
+def _called(choice: str) -> str | Words:
+    """What the form calls a choice."""
+    key = f"train.choice.{choice}"
+    return locale.words(key) if key in locale.table("en") else choice
+
+
 def report(view: JobView, language: str) -> dict[str, Any]:
     """A job as the web API tells it."""
     event, found = view.event, view.diagnosis
@@ -83,6 +100,7 @@ def report(view: JobView, language: str) -> dict[str, Any]:
         "num_steps": event.num_steps if event else view.request.recipe.num_steps,
         "losses": dict(event.metrics) if event else {},
         "switches": dict(view.switches),
+        "notes": [say(note, language) for note in notes(view)],
         "changes": [{"step": step, "values": values} for step, values in view.changes],
         "class_entropy": found.class_entropy if found else None,
         "class_counts": list(found.counts) if found else None,
