@@ -1,6 +1,7 @@
 """The Flow section without a browser: the way to z and back, what it adds up to, edited latents, refusals."""
 
 import json
+import re
 
 import gradio as gr
 import pytest
@@ -149,6 +150,7 @@ def test_samples_appear_column_by_column(untrained):
     assert len(shown) == len(flowing.TEMPERATURES)
     assert [update.count("<img") for update in shown] == list(range(1, len(shown) + 1))
     assert "pg-running" in shown[0] and "pg-done" in shown[-1]
+    assert all(re.search(r"<b>1</b> network evaluations · <b>[\d.,]+</b> ms", update) for update in shown)
 
 
 def test_stopping_keeps_what_was_drawn(untrained):
@@ -156,7 +158,8 @@ def test_stopping_keeps_what_was_drawn(untrained):
     first = next(stream)
     section.stop(asked())
     rest = list(stream)
-    assert first.count("<img") == 1 and rest[-1].count("<img") <= 2 and "pg-done" in rest[-1]
+    assert first.count("<img") == 1 and rest[-1].count("<img") <= 2
+    assert "pg-stopped" in rest[-1] and "pg-done" not in rest[-1]
 
 
 # Requests

@@ -52,6 +52,12 @@ def test_an_empty_sheet_leaves_what_was_shown(untrained):
     assert isinstance(pixels_field.look(BINARY, "any", "", 2, "3 4", asked()), dict)
 
 
+def costs(said):
+    """Network evaluations a picture, and how often they and the milliseconds are said."""
+    found = re.findall(r"<b>([\d,]+)</b> network evaluations · <b>[\d.,]+</b> ms, for each picture", said)
+    return found[0], len(found)
+
+
 def test_a_model_writes_and_its_picture_is_what_it_would_sample(untrained, monkeypatch):
     monkeypatch.setattr(common, "UPDATES_PER_SECOND", 1000)
     found = updates(likelihood_pixels.write(BINARY, "7", 0.8, 5, asked()))
@@ -64,13 +70,14 @@ def test_a_model_writes_and_its_picture_is_what_it_would_sample(untrained, monke
     p = (model.pixel_logits(sampled.x, torch.tensor([7]))[0].double() / 0.8).softmax(0)[1].flatten()
     assert max(abs(a / 1000 - b) for a, b in zip(last["ink"], p.tolist(), strict=True)) < 1e-3
     assert last["belief"] is None and "0.80" in last["status"]
+    assert costs(last["status"]) == ("784", 1)
 
 
 def test_without_a_label_the_seed_draws_one(untrained):
     one, same, other = (
         updates(likelihood_pixels.write(BINARY, "any", 1.0, s, asked()))[-1] for s in (1, 1, 4)
     )
-    assert one == same != other
+    assert one["x"] == same["x"] != other["x"]
 
 
 def test_writing_stops_at_once(untrained):
@@ -100,7 +107,7 @@ def test_completions_keep_what_is_kept_and_are_ranked(untrained):
     levels = torch.stack(found[2:])[:, None].float() / 127.5 - 1
     expected = registry.load(BINARY).log_prob(levels).tolist()
     assert numbers == pytest.approx(expected, abs=0.06)
-    assert last.count("cell best") == 1 and "pg-done" in last
+    assert last.count("cell best") == 1 and "pg-done" in last and costs(last)[1] == 1
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from playground.tabs import common
 from playground.tabs import diffuse_lanes as lanes
 from playground.tabs import diffuse_panel as panel
 from playground.tabs.diffuse_restore_panel import sheet, table
-from playground.tabs.panels import DASH, number
+from playground.tabs.latent_panel import cost
+from playground.tabs.panels import DASH
 from playground.validation import InvalidInput, Term
 
 SECTION = 40
@@ -173,9 +174,9 @@ def done(asked: Asked, found: Refined, seconds: float) -> str:
         num=asked.num,
     )  # fmt: skip
     note = table(("head_metric", "head_before", "head_after", "head_real"), numbers(found))
-    cost = both("diffuse.refine_cost", nfe=found.nfe, milliseconds=number(1000 * seconds / asked.num))
+    each = cost(found.nfe, seconds, asked.num)
     return lanes.final(
-        [lanes.lane(title(asked), rows, cost)], found.marks, status, note=f"{note}<p>{said}</p>"
+        [lanes.lane(title(asked), rows, each)], found.marks, status, note=f"{note}<p>{said}</p>"
     )
 
 

@@ -12,7 +12,7 @@ from playground import flowing, locale, scoring
 from playground.flowing import CHOICES, Layer, Way
 from playground.locale import both
 from playground.spec import ModelSpec
-from playground.tabs.latent_panel import address, chip, spoken
+from playground.tabs.latent_panel import address, chip, cost, spoken
 
 NAMES = {
     1: ("all",),
@@ -123,19 +123,26 @@ def edited(pictures: Sequence[tuple[str, Tensor, Tensor]]) -> str:
     return f'<div class="trio">{figures}</div>'
 
 
-def temperatures(columns: Sequence[tuple[float, Tensor]], done: bool, share: float) -> str:
-    """One column of samples for every temperature, the same latents in every row."""
-    state = chip("done") if done else chip("running")
-    said = (
-        both("latent.share", percent=round(100 * share)) if not done else both("flow.by_temperature_status")
-    )
+def temperatures(columns: Sequence[tuple[float, Tensor]], seconds: float, state: str = "running") -> str:
+    """One column of samples for every temperature, the same latents in every row.
+
+    Args:
+        columns: of so far: the temperature and (B, C, H, W).
+        seconds: that drawing them took.
+        state: ``running``, ``done`` or ``stopped``.
+    """
+    said = both("flow.by_temperature_status")
+    if state == "running":
+        said = both("latent.share", percent=round(100 * len(columns) / len(flowing.TEMPERATURES)))
+    if columns:
+        said += " · " + cost(1, seconds, sum(len(x) for _, x in columns))
     cells = "".join(
         f'<figure><img src="{address(x, 1)}" alt=""><figcaption>{temperature:.1f}</figcaption></figure>'
         for temperature, x in columns
     )
     empty = "<figure></figure>" * (len(flowing.TEMPERATURES) - len(columns))
     return (
-        f'<div class="heat"><div class="pg-status" role="status">{state}<span>{said}</span></div>'
+        f'<div class="heat"><div class="pg-status" role="status">{chip(state)}<span>{said}</span></div>'
         f'<div class="columns">{cells}{empty}</div></div>'
     )
 

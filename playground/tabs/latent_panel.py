@@ -11,6 +11,7 @@ from torch import Tensor
 
 from playground import figures
 from playground.locale import both, words
+from playground.tabs.panels import number
 
 _PAGE = Path(__file__).parent / "page"
 _Stream = Callable[..., Iterator[Any]]
@@ -30,6 +31,11 @@ def spoken(key: str, **params: Any) -> str:
 def chip(state: str) -> str:
     """How far a panel is: ``running``, ``done`` or ``stopped``."""
     return f'<span class="pg-chip pg-{state}">{both(f"latent.{state}")}</span>'
+
+
+def cost(nfe: int, seconds: float, num: int = 1) -> str:
+    """What `num` pictures that were drawn together have cost, each."""
+    return both("diffuse.refine_cost", nfe=f"{nfe:,}", milliseconds=number(1000 * seconds / num))
 
 
 def busy(share: float) -> str:

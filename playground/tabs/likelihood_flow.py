@@ -1,6 +1,7 @@
 """Flow: a picture travels through the layers of an invertible network to z and back, and z is edited."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -208,21 +209,23 @@ def draw(name: Any, seed: Any, request: gr.Request) -> Iterator[Any]:
     check(name)
     seed, session = validation.seed(seed), common.session(request)
     columns: list[tuple[float, Tensor]] = []
-    num = len(flowing.TEMPERATURES)
+    num, seconds = len(flowing.TEMPERATURES), 0.0
     with common.RUNS.open(session, KIND_SAMPLES, newest=True) as run:
         with run.turn():
             steps = flowing.by_temperature(common.obtain(name, session), NUM_SAMPLES, seed)
         while not run.stopped:
             with run.turn():
+                started = time.perf_counter()
                 column = next(steps, None)
+                seconds += time.perf_counter() - started
             if column is None:
                 break
             columns.append(column)
-            yield panel.temperatures(columns, len(columns) == num, len(columns) / num)
+            yield panel.temperatures(columns, seconds, "done" if len(columns) == num else "running")
         if run.superseded:
             yield gr.skip()
-        elif run.stopped:
-            yield panel.temperatures(columns, True, 1.0)
+        elif len(columns) < num:
+            yield panel.temperatures(columns, seconds, "stopped")
 
 
 def flow(

@@ -5,15 +5,14 @@ from typing import Any
 
 import gradio as gr
 import torch
-from torch import Tensor
 
-from playground import judge, pixels, registry, scoring, validation
+from playground import judge, pixels, race, registry, scoring, validation
 from playground.locale import both
 from playground.nn import randint
 from playground.spec import ModelSpec
 from playground.tabs import common, digit_pad, pixels_complete, pixels_field
 from playground.tabs import pixels_panel as panel
-from playground.tabs.latent_panel import page
+from playground.tabs.latent_panel import cost, page
 from playground.validation import InvalidInput
 
 SECTION = 10
@@ -124,24 +123,22 @@ def write(name: Any, label: Any, temperature: Any, seed: Any, request: gr.Reques
         with run.turn():
             model = common.obtain(name, session)
         steps = model.sample(1, labels=torch.tensor([label]), generator=generator, **knobs)
-        x: Tensor | None = None
-        while not run.stopped:
+        racer = race.Racer(name, steps, 1)
+        while not racer.done and not run.stopped:
             with run.turn():
-                moment = next(steps, None)
-            if moment is None:
-                break
-            x = moment.x
-            if throttle.due():
-                yield panel.writing(x[0, 0], moment.step, moment.num_steps)
+                racer.advance()
+            if racer.last is not None and throttle.due():
+                yield panel.writing(racer.last.x[0, 0], racer.last.step, racer.last.num_steps)
+        race.close(steps)
         if run.superseded:
             yield gr.skip()
-        elif run.stopped or x is None:
+        elif run.stopped or racer.last is None:
             yield panel.stopped()
         else:
             with run.turn():
-                found = pixels.read(model, x, label, knobs["temperature"])
+                found = pixels.read(model, racer.last.x, label, knobs["temperature"])
             said = both("pixels.written_by", model=spec.title, label=label, t=f"{knobs['temperature']:.2f}")
-            yield panel.reading(found, spec, said)
+            yield panel.reading(found, spec, f"{said} · {cost(racer.last.nfe, racer.seconds)}")
 
 
 def pixel_surprise(

@@ -8,12 +8,12 @@ import gradio as gr
 import torch
 from torch import Tensor
 
-from playground import judge, registry, scoring, validation
+from playground import judge, race, registry, scoring, validation
 from playground.locale import both
 from playground.spec import ModelSpec
 from playground.tabs import common, digit_pad
 from playground.tabs import pixels_panel as panel
-from playground.tabs.latent_panel import chip, page
+from playground.tabs.latent_panel import chip, cost, page
 from playground.validation import InvalidInput, Term
 
 KIND = "pixels_complete"
@@ -124,16 +124,17 @@ def fill(
         yield panel.completions(asked.x, asked.kept, None, chip("running"))
         with run.turn():
             model = common.obtain(asked.name, session)
-        steps, draws = begin(model, asked), None
-        while not run.stopped:
+        racer, draws = race.Racer(asked.name, begin(model, asked), asked.num), None
+        while not racer.done and not run.stopped:
             with run.turn():
-                moment = next(steps, None)
-            if moment is None:
-                break
-            draws = moment.x.cpu()
+                racer.advance()
+            if racer.last is None:
+                continue
+            draws = racer.last.x.cpu()
             if throttle.due():
-                said = both("pixels.filling", step=moment.step, num_steps=moment.num_steps)
+                said = both("pixels.filling", step=racer.last.step, num_steps=racer.last.num_steps)
                 yield panel.completions(asked.x, asked.kept, draws, f"{chip('running')}<span>{said}</span>")
+        race.close(racer.steps)
         if run.superseded:
             yield gr.skip()
             return
@@ -143,6 +144,8 @@ def fill(
                 nats = likelihoods(model, asked, draws)
         state = chip("stopped" if run.stopped else "done")
         said = both("pixels.filled_by", model=asked.spec.title)
+        if racer.last is not None:
+            said += f" · {cost(racer.last.nfe, racer.seconds, asked.num)}"
         yield panel.completions(asked.x, asked.kept, draws, f"{state}<span>{said}</span>", nats)
 
 
