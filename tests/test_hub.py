@@ -79,18 +79,47 @@ def test_a_saved_pipeline_is_read_and_drawn_from(name, cache, monkeypatch):
 
 
 def test_the_sampler_is_that_of_diffusers(cache, tmp_path):
-    from diffusers import DDIMPipeline, DDPMPipeline
+    from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline
 
     spec = registry.spec("ddpm_cifar10")
     save_pipeline(tmp_path / "saved", spec.config.image_size)
     model = spec.build()
     model.take_over(tmp_path / "saved")
     pipeline = DDPMPipeline.from_pretrained(tmp_path / "saved")
-    theirs = DDIMPipeline(pipeline.unet, pipeline.scheduler)
+    trailing = DDIMScheduler.from_config(pipeline.scheduler.config, timestep_spacing="trailing")
+    theirs = DDIMPipeline(pipeline.unet, trailing)
     theirs.set_progress_bar_config(disable=True)
     x = theirs(2, torch.Generator().manual_seed(3), num_inference_steps=4, output_type="np").images
     *_, ours = model.sample(2, generator=torch.Generator().manual_seed(3), num_steps=4)
     assert torch.allclose((ours.x + 1) / 2, torch.from_numpy(x).permute(0, 3, 1, 2), atol=1e-4)
+
+
+class Knows(torch.nn.Module):
+    """The noise in any x_t of the one picture there is, and when it was asked."""
+
+    def __init__(self, x0, alphas_cumprod):
+        super().__init__()
+        self.anchor = torch.nn.Parameter(torch.zeros(1))
+        self.x0, self.a, self.asked = x0, alphas_cumprod, []
+
+    def forward(self, xt, t):
+        eps = (xt - self.a[t].sqrt() * self.x0) / (1 - self.a[t]).sqrt()
+        self.asked.append((t, eps))
+        return SimpleNamespace(sample=eps)
+
+
+@pytest.mark.parametrize("num_steps", [1, 3, 61, 334])
+def test_a_published_model_starts_from_noise_and_stays_on_its_grid(num_steps):
+    from diffusers import DDPMScheduler
+
+    model, scheduler = registry.spec("ddpm_cifar10").build(), DDPMScheduler()
+    model.schedule = dict(scheduler.config)
+    model.denoiser = knows = Knows(torch.full((1, 3, 32, 32), 0.5), scheduler.alphas_cumprod)
+    *_, last = model.sample(1, generator=torch.Generator().manual_seed(0), num_steps=num_steps)
+    times, noises = zip(*knows.asked, strict=True)
+    assert times[0] == 999 and len(times) == num_steps == last.step
+    assert all(torch.allclose(eps, noises[0], atol=1e-2) for eps in noises)
+    assert torch.allclose(last.x, knows.x0, atol=1e-3)
 
 
 def test_without_a_network_one_sentence(cache, monkeypatch, capsys):

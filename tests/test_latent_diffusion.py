@@ -173,20 +173,22 @@ def test_between_two_prompts_lie_their_ends(model):
     assert not torch.allclose(way.x0_hat[1:2], ends[0], atol=1e-4) and way.nfe == 6
 
 
+@pytest.mark.parametrize("num_steps", [10, 30, 61])  # T is no multiple of 30; of 61 diffusers makes 62
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_both_solvers_find_what_a_perfect_velocity_leads_to(model, solver, monkeypatch):
-    """With the velocity of one known z_0 every solver has to end there."""
-    z0 = torch.randn(1, *model.latent_shape, generator=rng(7))
+def test_both_solvers_find_what_a_perfect_velocity_leads_to(model, solver, num_steps, monkeypatch):
+    """With the velocity of one known z_0 every solver has to end there, and keeps the noise it began with."""
+    z0, noises = torch.randn(1, *model.latent_shape, generator=rng(7)), []
 
     def perfect(zt, t, text, record=None):
         a = model.alphas_cumprod[t[0]]
-        eps = (zt - a.sqrt() * z0) / (1 - a).sqrt()
+        noises.append(eps := (zt - a.sqrt() * z0) / (1 - a).sqrt())
         record.append(torch.full((len(zt), 64, text.mask.shape[1]), 1 / text.mask.shape[1]))
         return a.sqrt() * eps - (1 - a).sqrt() * z0
 
     monkeypatch.setattr(model, "velocity", perfect)
-    *_, last = model.illustrate(["x"], generator=rng(), num_steps=10, guidance=1.0, solver=solver)
+    *_, last = model.illustrate(["x"], generator=rng(), num_steps=num_steps, guidance=1.0, solver=solver)
     assert torch.allclose(last.x0_hat, model.vae.decode(z0), atol=1e-3)
+    assert len(noises) == num_steps and all(torch.allclose(eps, noises[0], atol=1e-3) for eps in noises)
 
 
 # Training

@@ -12,11 +12,14 @@ from test_ddpm import small_model
 from playground.models._bound import variational_bound
 from playground.models._solvers import (
     SAMPLERS,
+    SCHEDULERS,
     clipped,
     cosine_alphas_cumprod,
     level,
+    make_scheduler,
     probability_flow,
     repaint,
+    set_trailing,
     step_back,
     step_forward,
     trailing,
@@ -122,12 +125,32 @@ def test_clipping_keeps_the_mixture():
 
 @pytest.mark.parametrize("num_steps", [1, 7, 36, 1000])
 def test_timesteps_are_those_of_diffusers(num_steps):
-    from playground.models._solvers import make_scheduler
+    from diffusers import DDIMScheduler
 
-    assert trailing(num_steps, 1000) == make_scheduler("DDIM", num_steps).timesteps.tolist()
+    theirs = DDIMScheduler(1000, timestep_spacing="trailing")
+    theirs.set_timesteps(num_steps)
+    assert trailing(num_steps, 1000) == theirs.timesteps.tolist()
     for bad in (0, 1001):
         with pytest.raises(ValueError, match="1 to 1000"):
             trailing(bad, 1000)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_any_number_of_steps_is_taken_on_the_grid(name):
+    """For 62 counts, 61 the first, diffusers' own grid has a timestep too many, -1."""
+    scheduler = make_scheduler(name, 1)
+    for num_steps in range(1, 1001):
+        set_trailing(scheduler, num_steps)
+        times = scheduler.timesteps
+        assert len(times) == num_steps and times[0] == 999 and times[-1] >= 0 and (times.diff() < 0).all()
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_count_of_which_diffusers_takes_one_too_many(name):
+    steps = list(small_model().denoise(torch.randn(1, 1, 8, 8, generator=rng()), labels=torch.tensor([3]),
+                                       generator=rng(), scheduler=name, num_steps=61))  # fmt: skip
+    assert [step.t for step in steps] == trailing(61, 1000)
+    assert all(step.eps_hat.isfinite().all() and step.x0_hat.isfinite().all() for step in steps)
 
 
 # RePaint

@@ -13,6 +13,7 @@ same equation, as Euler's method in x / cos(phi) over tan(phi) (arXiv:2010.02502
 
 import math
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -46,8 +47,6 @@ def make_scheduler(name: str, num_steps: int, num_timesteps: int = 1000) -> Any:
     """
     from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
-    if not 1 <= num_steps <= num_timesteps:
-        raise ValueError(f"num_steps must be 1 to {num_timesteps}; got {num_steps}.")
     classes: dict[str, tuple[Any, dict[str, Any]]] = {
         "DDPM": (DDPMScheduler, {"clip_sample": True}),
         "DDIM": (DDIMScheduler, {"clip_sample": True}),
@@ -60,8 +59,37 @@ def make_scheduler(name: str, num_steps: int, num_timesteps: int = 1000) -> Any:
         num_train_timesteps=num_timesteps, beta_schedule="squaredcos_cap_v2",
         prediction_type="v_prediction", timestep_spacing="trailing", **clipping,
     )  # fmt: skip
-    scheduler.set_timesteps(num_steps)
+    set_trailing(scheduler, num_steps)
     return scheduler
+
+
+def set_trailing(scheduler: Any, num_steps: int) -> None:
+    """Give a scheduler of diffusers the timesteps of `trailing`; for some counts its own end in -1.
+
+    Raises:
+        ValueError: if num_steps is not in 1 to T.
+    """
+    times = trailing(num_steps, scheduler.config.num_train_timesteps)
+    if _is_ddim(scheduler):  # which takes no timesteps
+        scheduler.set_timesteps(num_steps)
+        scheduler.timesteps = torch.tensor(times)
+    else:
+        scheduler.set_timesteps(timesteps=times)
+
+
+def timesteps(scheduler: Any) -> Iterator[int]:
+    """Those of a scheduler, each to be followed by its step, which leads to the next of them."""
+    times, is_ddim = scheduler.timesteps.tolist(), _is_ddim(scheduler)
+    for t, s in zip(times, times[1:] + [-1], strict=True):
+        if is_ddim:  # it would go to t - T // num_steps, not always s
+            scheduler.num_inference_steps = Fraction(scheduler.config.num_train_timesteps, t - s)
+        yield t
+
+
+def _is_ddim(scheduler: Any) -> bool:
+    from diffusers import DDIMScheduler
+
+    return isinstance(scheduler, DDIMScheduler)
 
 
 def trailing(num_steps: int, start: int) -> list[int]:

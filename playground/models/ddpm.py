@@ -18,7 +18,6 @@ or by our own Euler and Heun on the probability-flow ODE (`_solvers`).
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import torch
@@ -35,6 +34,7 @@ from playground.models._solvers import (
     make_scheduler,
     probability_flow,
     repaint,
+    timesteps,
     trailing,
 )
 from playground.nn import UNet, UNetConfig, adam, rand, randint, randn, update
@@ -173,10 +173,7 @@ class DDPM(GenerativeModel, Samples, HasLatent, HasScore, HasLikelihood, Complet
         options: dict[str, Any] = {} if scheduler == "DPM-Solver++" else {"generator": generator}
         if scheduler == "DDIM":  # eps_hat from the clipped x0_hat: eta = 1 is then DDPM's step
             options |= {"eta": eta, "use_clipped_model_output": True}
-        timesteps = solver.timesteps.tolist()
-        for t, s in zip(timesteps, timesteps[1:] + [-1], strict=True):
-            if scheduler == "DDIM":  # it would go to t - T // num_steps, not always s
-                solver.num_inference_steps = Fraction(self.num_timesteps, t - s)
+        for t in timesteps(solver):
             v_hat = self.velocity(xt, t, labels, guidance)
             seen = clipped(self._predictions(xt, t, v_hat), level(self, t)) if watched else None
             xt, nfe = solver.step(v_hat, t, xt, return_dict=False, **options)[0], nfe + each

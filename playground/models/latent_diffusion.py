@@ -31,6 +31,7 @@ from torch.optim import Optimizer
 from playground.data import emoji
 from playground.models._emoji_captions import plain, vary
 from playground.models._emoji_colours import recoloured
+from playground.models._solvers import set_trailing, timesteps
 from playground.models._text_encoder import Text, TextConfig, TextEncoder
 from playground.models._word_guide import Guide
 from playground.models._word_unet import build_unet
@@ -102,7 +103,6 @@ class LatentDiffusion(GenerativeModel, Samples, FollowsWords):
             "num_train_timesteps": self.config.num_timesteps,
             "beta_schedule": "squaredcos_cap_v2",
             "prediction_type": "v_prediction",
-            "timestep_spacing": "trailing",
         }
         if solver == "DDIM":
             return DDIMScheduler(**common, clip_sample=False)
@@ -183,12 +183,12 @@ class LatentDiffusion(GenerativeModel, Samples, FollowsWords):
         """Draw what prompts say, step by step; between two prompts velocities are mixed."""
         num, device = len(prompts), next(self.parameters()).device
         scheduler = self.scheduler(controls.get("solver", SOLVERS[0]))
-        scheduler.set_timesteps(num_steps := controls.get("num_steps", 20))
+        set_trailing(scheduler, num_steps := controls.get("num_steps", 20))
         z = (randn((num, *self.latent_shape), generator) if noise is None else noise).to(device)
         guidance = controls.get("guidance", 4.0)
         guide = Guide(self.velocity, self.text, prompts, negative, others, mix, guidance)
-        for step, t in enumerate(scheduler.timesteps, 1):
-            v, attention = guide(z, t.to(device))
+        for step, t in enumerate(timesteps(scheduler), 1):
+            v, attention = guide(z, torch.tensor(t, device=device))
             a = self.alphas_cumprod[t].item()
             z0_hat = a**0.5 * z - (1 - a) ** 0.5 * v
             xt, x0_hat = self.vae.decode(torch.cat([z, z0_hat])).chunk(2)
