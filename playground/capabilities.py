@@ -115,6 +115,10 @@ class Denoises:
 
     num_timesteps: int
 
+    def when(self, t: int) -> float:
+        """At what time a timestep stands, from 0, the picture, to 1, noise."""
+        return (t + 1) / self.num_timesteps
+
     def add_noise(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """x_t ~ q(x_t | x_0): (B, C, H, W), (B, C, H, W), (B,) int64 -> (B, C, H, W)."""
         raise TypeError(f"{type(self).__name__} adds no noise.")
@@ -147,6 +151,10 @@ class Jumps(Denoises):
     """
 
     alphas_cumprod: Tensor  # (num_timesteps,)
+
+    def when(self, t: int) -> float:
+        """At what time a level stands, from 0, the picture, to 1, noise."""
+        return t / (self.num_timesteps - 1)
 
     def draw_x0(
         self, xt: Tensor, t: int, labels: Tensor | None = None, *, generator: torch.Generator

@@ -130,7 +130,7 @@ def mixture(model: Denoises, timesteps: Sequence[int]) -> tuple[Tensor, Tensor]:
     t = torch.tensor(list(timesteps), device=where)
     alpha = model.add_noise(one, torch.zeros_like(one), t)
     sigma = model.add_noise(torch.zeros_like(one), one, t)
-    return alpha.flatten().double().cpu(), sigma.flatten().double().cpu()
+    return alpha.flatten().cpu().double(), sigma.flatten().cpu().double()
 
 
 class Trail:
@@ -143,20 +143,24 @@ class Trail:
         self.xs: list[Tensor] = []
 
     def walk(self, eps: Tensor, labels: Tensor | None, num_steps: int, guidance: float) -> Iterator[float]:
-        """Walk from the noise eps (B, C, H, W); yields the share that is done."""
-        generator = torch.Generator().manual_seed(0)  # for the signature: nothing random is asked for
+        """Walk from the noise eps (B, C, H, W); yields the share that is done.
+
+        What a model draws on its way, as one that jumps does, is the same each time.
+        """
+        generator = torch.Generator().manual_seed(0)
         known = controls(self.spec, num_steps, guidance)
+        total = known.get("num_steps", self.model.num_timesteps - 1)
         for step in self.model.denoise(eps, labels=labels, generator=generator, **known):
             self.timesteps.append(step.t)
             self.xs.append(step.xt.cpu())
             end = step.x0_hat.cpu()
-            yield len(self.xs) / num_steps
+            yield len(self.xs) / total
         self.xs.append(end)
 
     @property
     def times(self) -> list[float]:
         """From 1 (noise) to 0 (picture), one for each of xs."""
-        return [(t + 1) / self.model.num_timesteps for t in self.timesteps] + [0.0]
+        return [self.model.when(t) for t in self.timesteps] + [0.0]
 
     def as_walked(self) -> Straightness:
         """In the model's own coordinates and time."""

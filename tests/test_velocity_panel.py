@@ -18,7 +18,7 @@ NAME = registry.names("Denoises")[0]
 
 def trail(num=9, steps=26):
     """A straight path that was walked already, darker and darker."""
-    found = Trail(SimpleNamespace(num_timesteps=1000), registry.spec(NAME))
+    found = Trail(SimpleNamespace(when=lambda t: (t + 1) / 1000), registry.spec(NAME))
     found.timesteps = [round(1000 * (1 - k / (steps - 1))) - 1 for k in range(steps - 1)]
     found.xs = [torch.full((num, 1, 28, 28), 1 - 2 * k / (steps - 1)) for k in range(steps)]
     return found
