@@ -4,7 +4,8 @@ Everything here works on any model with `HasScore`. From x_t it predicts x0_hat;
 then corrects that prediction, or decides where the way back starts:
 
     inpainting         the known part is noised afresh at every step     (`repaint`, arXiv:2201.09865)
-    super-resolution   x0_hat + A^+ (y - A x0_hat), A the mean of blocks    (arXiv:2212.00490, eq. 13)
+    super-resolution   x0_hat + A^+ (y - A x0_hat), A the mean of blocks    (arXiv:2212.00490, eq. 13),
+                       where that leaves [-1, 1] the nearest picture inside
     denoising          y = x_0 + sigma n is x_t / sqrt(a_t) for the t with (1 - a_t) / a_t = sigma^2
     SDEdit             a sketch, noised up to some t, and back from there           (arXiv:2108.01073)
     inversion          DDIM's equation upwards, from a picture to its noise  (arXiv:2010.02502, eq. 14)
@@ -25,6 +26,7 @@ from playground.nn import rand, randn
 from playground.spec import HasScore, SampleStep
 
 BOUND_TIMES = 100  # of the timesteps, that stand for all in the bound
+HALVINGS = 16  # of the interval in which a block's number is looked for: to less than a hundredth of a level
 
 __all__ = [
     "Likelihood", "bound", "coarse", "denoise", "enlarge", "flow_likelihood", "invert", "matching_timestep",
@@ -60,8 +62,7 @@ def back_from(
             with torch.no_grad():
                 prediction = clipped(model.predict(xt, t, labels, guidance), a_t)
             if known is not None:
-                x0_hat = _fit(prediction.x0_hat, *known)
-                prediction = clipped(prediction._replace(x0_hat=x0_hat), a_t)
+                prediction = clipped(prediction._replace(x0_hat=_fit(prediction.x0_hat, *known)), a_t)
             xt, step = step_back(prediction, a_t, a_s, eta, generator), step + 1
             xt = step_forward(xt, a_s, a_t, generator) if again else xt
             yield SampleStep(step, total, prediction.x0_hat, step * each)
@@ -78,8 +79,18 @@ def enlarge(y: Tensor, factor: int) -> Tensor:
 
 
 def _fit(x: Tensor, y: Tensor, factor: int) -> Tensor:
-    """The picture nearest to x whose blocks have the means y."""
-    return x + enlarge(y - coarse(x, factor), factor)
+    """The picture in [-1, 1] nearest to x whose blocks have the means y.
+
+    It is x moved by one number a block and clipped; its block's mean rises with that number, so halving
+    finds it.
+    """
+    blocks = F.pixel_unshuffle(x, factor).unflatten(1, (-1, factor**2))  # (B, C, factor^2, h, w)
+    move, width = torch.zeros_like(y)[:, :, None], 1 + float(x.abs().max())
+    for _ in range(HALVINGS):
+        width /= 2
+        below = (blocks + move).clamp(-1, 1).mean(2, keepdim=True) < y[:, :, None]
+        move = torch.where(below, move + width, move - width)
+    return F.pixel_shuffle((blocks + move).clamp(-1, 1).flatten(1, 2), factor)
 
 
 def super_resolve(
@@ -97,7 +108,7 @@ def super_resolve(
 
 def matching_timestep(model: HasScore, sigma: float) -> int:
     """The t at which x_t / sqrt(a_t) = x_0 + noise of standard deviation nearest to sigma, in ratio."""
-    a = model.alphas_cumprod.double().cpu()
+    a = model.alphas_cumprod.cpu().double()
     return int(((1 - a) / a).sqrt().log().sub(math.log(sigma)).abs().argmin())
 
 
@@ -221,7 +232,7 @@ def flow_likelihood(
 
 def _even_in_log_snr(model: HasScore, num_steps: int) -> list[int]:
     """Rising timesteps from 0 to T - 1, as evenly spaced in log SNR as whole numbers can be."""
-    a = model.alphas_cumprod.double().cpu()
+    a = model.alphas_cumprod.cpu().double()
     snr = (a / (1 - a)).log()
     wanted = torch.linspace(float(snr[0]), float(snr[-1]), num_steps + 1, dtype=torch.float64)
     found = torch.searchsorted(-snr, -wanted).clamp(max=len(a) - 1)

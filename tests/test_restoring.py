@@ -11,6 +11,7 @@ from playground.models._solvers import level
 
 SPREAD = 0.3
 ONE = Gaussian([[SPREAD**2]])
+BOLD = Gaussian(torch.eye(4))  # of 2 x 2, often beyond black and white
 SMOOTH = Gaussian(SPREAD**2 * (0.9 ** (torch.arange(4.0)[:, None] - torch.arange(4.0)).abs()))  # of 2 x 2
 
 
@@ -42,6 +43,24 @@ def test_super_resolution_keeps_the_blocks_and_draws_the_rest():
     inside, truth = end.x - restoring.enlarge(y, 2), x - restoring.enlarge(y, 2)
     assert inside.std().item() == pytest.approx(truth.std().item(), rel=0.3)
     assert end.nfe == 160
+
+
+def test_super_resolution_keeps_blocks_that_are_nearly_black_or_white():
+    """What is drawn is clipped there, and the rest of the block makes up for it."""
+    x = draws(BOLD, 500, 2).clamp(-1, 1)
+    y = restoring.coarse(x, 2)
+    end = last(restoring.super_resolve(BOLD, y, 2, labels=None, generator=rng(1), num_steps=10, rounds=1))
+    assert (end.x.abs() == 1).float().mean() > 0.05 and end.x.abs().max() <= 1
+    torch.testing.assert_close(restoring.coarse(end.x, 2), y, atol=1e-4, rtol=0)
+
+
+def test_the_nearest_picture_that_fits_is_found():
+    """What the brightest cannot take, the others share."""
+    x, y = torch.tensor([0.9, 0.2, -0.4, -1.0]).view(1, 1, 2, 2), torch.full((1, 1, 1, 1), 0.5)
+    found = restoring._fit(x, y, 2)
+    torch.testing.assert_close(found.flatten(), torch.tensor([3.0, 2.8, 1.0, -0.8]) / 3, atol=1e-4, rtol=0)
+    for edge in (-1.0, 1.0):
+        assert (restoring._fit(x, y * 0 + edge, 2) - edge).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
