@@ -11,7 +11,7 @@ _LOCK = threading.Lock()
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global generator for one thread at a time, leaving no trace."""
+    """Seed torch's global generator of the CPU for one thread at a time, leaving no trace."""
     with _LOCK, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every accelerator's as well
         yield
