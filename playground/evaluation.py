@@ -183,7 +183,7 @@ def _likelihood(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
     scorer, values = cast(HasLikelihood, model), []
     for x, labels in _test_batches(spec, model, num, BATCH):
         given = labels if spec.conditional else None
-        values.append(-scorer.log_prob(x, given, generator=generator).double().cpu())
+        values.append(-scorer.log_prob(x, given, generator=generator).cpu().double())
         yield clock.event(sum(map(len, values)))
     facts = {"kind": scorer.likelihood, "levels": scorer.levels, "given_label": spec.conditional}
     return _nats("nll", torch.cat(values), math.prod(x.shape[1:]), facts)
@@ -195,7 +195,7 @@ def _iwae(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
     clock, generator, values = Clock("iwae", num), torch.Generator().manual_seed(SEED), []
     for x, labels in _test_batches(spec, model, num, _IWAE_BATCH):
         given = {"labels": labels} if spec.conditional else {}
-        values.append(-cast(Any, model).iwae(x, IWAE_SAMPLES, generator, **given).double().cpu())
+        values.append(-cast(Any, model).iwae(x, IWAE_SAMPLES, generator, **given).cpu().double())
         yield clock.event(sum(map(len, values)))
     facts = {"kind": "bound", "levels": cast(HasLikelihood, model).levels, "num_latents": IWAE_SAMPLES}
     facts["given_label"] = spec.conditional

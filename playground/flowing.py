@@ -81,12 +81,12 @@ def travel(model: Any, x: Tensor, seed: int = 0) -> Way:
     spread = x + (rand(x.shape, torch.Generator().manual_seed(seed), x.device) - 0.5) / 127.5
     layers: list[Layer] = []
     for step in model.through(torch.cat([x, spread])):
-        h, log_det = step.h[0].double(), float(step.log_det[1])
+        h, log_det = step.h[0].cpu().double(), float(step.log_det[1])
         log_det -= 0 if layers else x[0].numel() * math.log(127.5)  # one level is 1 / 127.5 of x's unit
         layers.append(
             Layer(step.name, picture(step, tuple(x.shape[2:])), float(h.mean()), float(h.std()), log_det)
         )
-    log_normal = -0.5 * (step.h[1].double().square() + math.log(2 * math.pi)).sum()
+    log_normal = -0.5 * (step.h[1].cpu().double().square() + math.log(2 * math.pi)).sum()
     again = model.decode(step.h[:1].view(1, *model.latent_shape))
     error = float((again - x).abs().max())
     return Way(layers, float(log_normal), step.h[:1].cpu(), again.cpu(), error)

@@ -185,7 +185,7 @@ def _likelihoods(model: HasScore, job: Job) -> Iterator[SampleStep | Done]:
 
 def told(likelihood: restoring.Likelihood, num_dims: int) -> dict[str, float]:
     """Bits per dimension of the first picture, and mean and standard error of the others."""
-    bits = (-likelihood.nats.double().cpu() / (num_dims * torch.log(torch.tensor(2.0)))).tolist()
+    bits = (-likelihood.nats.cpu().double() / (num_dims * torch.log(torch.tensor(2.0)))).tolist()
     others = torch.tensor(bits[1:])
     error = (others.std() / len(others) ** 0.5).item() if len(others) > 1 else 0.0
     return {"own": bits[0], "mean": others.mean().item(), "error": error, "nfe": likelihood.nfe}

@@ -34,7 +34,7 @@ def has_double(device: torch.device) -> bool:
 
 
 def doubled(x: Tensor) -> Tensor:
-    """x in double precision, on the CPU if its own device has none."""
+    """The same numbers in double precision, on the CPU if their own device has none."""
     return (x if has_double(x.device) else x.cpu()).double()
 
 

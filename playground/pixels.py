@@ -65,9 +65,9 @@ def read(model: Any, x: Tensor, label: int | None = None, temperature: float = 1
     where = device_of(model)
     labels = torch.arange(NUM_CLASSES) if label is None else torch.tensor([label])
     logits = model.pixel_logits(x.to(where).expand(len(labels), -1, -1, -1), labels.to(where))
-    log_p = (logits.double().cpu().flatten(2) / temperature).log_softmax(dim=1)  # (classes, levels, H * W)
+    log_p = (logits.cpu().double().flatten(2) / temperature).log_softmax(dim=1)  # (classes, levels, H * W)
     num_levels, num_places = log_p.shape[1:]
-    level = ((x.double().cpu().flatten() + 1) * ((num_levels - 1) / 2)).round().long()
+    level = ((x.cpu().double().flatten() + 1) * ((num_levels - 1) / 2)).round().long()
     given = log_p[:, level, torch.arange(num_places)]  # (classes, H * W): log p(x_i | past, y)
     log_belief = F.pad(given.cumsum(dim=1), (1, 0)).log_softmax(dim=0)
     mixed = (log_belief[:, None, :-1] + log_p).logsumexp(dim=0)
@@ -150,7 +150,7 @@ def field(network: Callable[[Tensor], Tensor], x: Tensor, row: int, column: int)
         logits = network(probes)[:, :, row, column]
         odds = logits[:, 1:].logsumexp(dim=1) - logits[:, 0]
         (gradient,) = torch.autograd.grad(odds.sum(), probes)
-    strength = gradient.abs()[:, 0].double().cpu()
+    strength = gradient.abs()[:, 0].cpu().double()
     seen = (strength > 0).any(dim=0)
     return Field(strength[0], seen, _blind(seen, row, column))
 

@@ -59,7 +59,7 @@ def log_prob(model: Any, x: Tensor, labels: Tensor | None = None, seed: int = SE
     where = device_of(model)
     given = None if labels is None else labels.to(where)
     generator = torch.Generator().manual_seed(seed)
-    found = model.log_prob(x.to(where), given, generator=generator).double().cpu()
+    found = model.log_prob(x.to(where), given, generator=generator).cpu().double()
     return found.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf)
 
 

@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from playground.nn import rand, randn
+from playground.nn import doubled, rand, randn
 from playground.spec import HasScore
 
 NUM_TIMES = 32
@@ -37,10 +37,10 @@ def variational_bound(
     Returns:
         (B,) nats.
     """
-    a = model.alphas_cumprod.double().cpu()
+    a = model.alphas_cumprod.cpu().double()
     last = float(a[-1])
-    prior = 0.5 * (last * x.double().square() - last - math.log1p(-last)).flatten(1).sum(1)
-    return -(prior.to(x.dtype) + _steps(model, x, labels, generator, num_times)) + _decoder(
+    prior = 0.5 * (last * doubled(x).square() - last - math.log1p(-last)).flatten(1).sum(1)
+    return -(prior.to(x) + _steps(model, x, labels, generator, num_times)) + _decoder(
         model, x, labels, generator
     )
 
@@ -49,7 +49,7 @@ def _steps(
     model: HasScore, x: Tensor, labels: Tensor | None, generator: torch.Generator, num_times: int
 ) -> Tensor:
     """(B,) nats: the sum over t = 1 to T - 1, from `num_times` of them, drawn as log SNR falls."""
-    a = model.alphas_cumprod.double().cpu()
+    a = model.alphas_cumprod.cpu().double()
     snr = a / (1 - a)
     fall = (snr[:-1] / snr[1:]).log()
     share = fall / fall.sum()
@@ -71,11 +71,11 @@ def _x0_hat(model: HasScore, x: Tensor, t: int, labels: Tensor | None, generator
 def _decoder(model: HasScore, x: Tensor, labels: Tensor | None, generator: torch.Generator) -> Tensor:
     """(B,) log p(x_0 | x_1) in nats; the darkest and the brightest level reach to infinity."""
     scale = math.sqrt(1 - float(model.alphas_cumprod[0]))
-    centre = _x0_hat(model, x, 0, labels, generator).double()
-    upper = torch.where(x > 0.999, math.inf, (x.double() + 1 / 255 - centre) / scale)
-    lower = torch.where(x < -0.999, -math.inf, (x.double() - 1 / 255 - centre) / scale)
+    centre, exact = doubled(_x0_hat(model, x, 0, labels, generator)), doubled(x)
+    upper = torch.where(exact > 0.999, math.inf, (exact + 1 / 255 - centre) / scale)
+    lower = torch.where(exact < -0.999, -math.inf, (exact - 1 / 255 - centre) / scale)
     flip = lower > 0  # in the upper tail the difference of two numbers near 1 is lost
     upper, lower = torch.where(flip, -lower, upper), torch.where(flip, -upper, lower)
     top, bottom = torch.special.log_ndtr(upper), torch.special.log_ndtr(lower)
     inside = top + torch.log1p(-(bottom - top).exp().clamp(max=1 - 1e-12))
-    return inside.flatten(1).sum(1).to(x.dtype)
+    return inside.flatten(1).sum(1).to(x)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from playground.nn import doubled
+
 
 def logistic_log_prob(h: Tensor) -> Tensor:
     """Log-density of the standard logistic distribution (section 3.4), elementwise."""
@@ -17,16 +19,16 @@ def logistic_to_normal(h: Tensor) -> Tensor:
 
     log Phi(-r) = log sigmoid(-|h|) is solved for r by Newton's method on the logarithms, in double precision.
     """
-    tail = F.logsigmoid(-h.double().abs())  # log probability beyond |h|, at most -log 2
+    tail = F.logsigmoid(-doubled(h).abs())  # log probability beyond |h|, at most -log 2
     r = (-2 * (tail + math.log(2))).sqrt()  # from above: Phi(-r) <= exp(-r^2 / 2) / 2
     for _ in range(8):
         log_tail = torch.special.log_ndtr(-r)
         slope = torch.exp(-0.5 * r**2 - 0.5 * math.log(2 * math.pi) - log_tail)
         r = r + (log_tail - tail) / slope
-    return (r.clamp(min=0) * h.sign()).to(h.dtype)
+    return r.clamp(min=0).to(h) * h.sign()
 
 
 def normal_to_logistic(z: Tensor) -> Tensor:
     """The h that `logistic_to_normal` maps to z."""
-    tail = torch.special.log_ndtr(-z.double().abs())
-    return ((torch.log1p(-tail.exp()) - tail) * z.sign()).to(z.dtype)
+    tail = torch.special.log_ndtr(-doubled(z).abs())
+    return (torch.log1p(-tail.exp()) - tail).to(z) * z.sign()

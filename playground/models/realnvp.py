@@ -30,7 +30,7 @@ from torch.optim import Optimizer
 
 from playground import spec
 from playground.models._realnvp_layers import PATTERNS, ActNorm, Coupling
-from playground.nn import adam, rand, randn, update
+from playground.nn import adam, has_double, rand, randn, update
 from playground.spec import About, Batch, Control, FlowStep, ModelSpec, Recipe, SampleStep, Words
 
 
@@ -216,7 +216,7 @@ class RealNVP(
 
 
 def _exactly(x: Tensor) -> Tensor:
-    return x if x.device.type == "mps" else x.double()  # which has no double precision
+    return x.double() if has_double(x.device) else x
 
 
 _ABOUT = About(
