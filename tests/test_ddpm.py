@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from playground import data, registry
 from playground.models._solvers import SAMPLERS, SCHEDULERS, cosine_alphas_cumprod, make_scheduler
 from playground.models.ddpm import DDPM, SPECS, DDPMConfig
 from playground.nn import UNet, UNetConfig
@@ -181,6 +182,14 @@ def test_decode_is_the_deterministic_sample_of_its_latent():
     model, labels = small_model(), torch.arange(3)
     z = torch.randn(3, 1, 8, 8, generator=seeded(0))
     assert torch.equal(model.decode(z, labels), draw(model, 0, num_steps=50)[-1].x)
+
+
+def test_encode_finds_the_noise_of_which_decode_makes_the_picture():
+    model, images = registry.load("ddpm"), data.load("mnist", "test")
+    x, labels = data.to_float(images.images[:2]), images.labels[:2]
+    with torch.no_grad():
+        again = model.decode(model.encode(x, labels), labels)
+    assert (again - x).square().mean().sqrt() < 0.04
 
 
 def test_denoise_shows_predictions_that_explain_xt():

@@ -55,7 +55,7 @@ def solve(solver, num_steps, spread=0.5):
     """Largest error of the ODE's solution from a few x_T, against x_T scaled from one spread to the other."""
     model = Gaussian([[spread**2]])
     xt = torch.linspace(-2, 2, 9, dtype=torch.float64).view(-1, 1, 1, 1)
-    times = trailing(num_steps, 1000)
+    times = [*trailing(num_steps, 1000), -1]
     *_, (_, x0, _) = probability_flow(model.predict, xt, times, model.alphas_cumprod, solver)
     a = level(model, 999)
     exact = xt * spread / math.sqrt(a * spread**2 + 1 - a)
@@ -68,6 +68,15 @@ def test_the_error_falls_with_the_order_of_the_solver(solver, order):
     for coarse, fine in zip(errors, errors[1:], strict=False):
         assert math.log2(coarse / fine) == pytest.approx(order, abs=0.5)  # Heun's last step is Euler's
     assert solve("Heun", 80) < 0.7 * solve("Euler", 160)  # for the same number of evaluations
+
+
+@pytest.mark.parametrize("solver, most", [("Euler", 0.06), ("Heun", 0.003)])
+def test_the_way_up_ends_where_the_way_down_began(solver, most):
+    model, xt = Gaussian([[0.25]]), torch.linspace(-2, 2, 9, dtype=torch.float64).view(-1, 1, 1, 1)
+    down = [*trailing(100, 1000), -1]
+    *_, (_, x0, _) = probability_flow(model.predict, xt, down, model.alphas_cumprod, solver)
+    *_, (_, again, _) = probability_flow(model.predict, x0, down[::-1], model.alphas_cumprod, solver)
+    assert (again - xt).abs().max() < most
 
 
 def last(model, **controls):

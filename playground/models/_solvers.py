@@ -14,6 +14,7 @@ same equation, as Euler's method in x / cos(phi) over tan(phi) (arXiv:2010.02502
 import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -143,26 +144,26 @@ def step_forward(x_s: Tensor, a_s: float, a_t: float, generator: torch.Generator
 def probability_flow(
     predict: Predict, xt: Tensor, times: list[int], alphas_cumprod: Tensor, solver: str
 ) -> Iterator[tuple[DenoiseStep, Tensor, int]]:
-    """Solve dx/dphi = v_hat down to the picture, in Euler's or Heun's way.
+    """Solve dx/dphi = v_hat from noise to the picture or back, in Euler's or Heun's way.
 
     Args:
         predict: (B, C, H, W) x_t and t -> the predictions.
         xt: (B, C, H, W) at the first of the times.
-        times: falling timesteps; after the last comes the picture, phi = 0.
+        times: timesteps on the way, falling or rising; -1 is the picture, phi = 0.
         alphas_cumprod: (T,).
-        solver: ``Euler`` or ``Heun``, whose last step is Euler's, as at phi = 0 there is nothing to predict.
+        solver: ``Euler`` or ``Heun``, whose step to the picture is Euler's, as there is nothing to predict.
 
     Yields:
         Each step's predictions, where it leads to, and how often `predict` was asked.
     """
-    angles = [math.acos(math.sqrt(float(alphas_cumprod[t]))) for t in times] + [0.0]
-    for index, t in enumerate(times):
+    angles = [math.acos(math.sqrt(float(alphas_cumprod[t]))) if t >= 0 else 0.0 for t in times]
+    for index, (t, s) in enumerate(pairwise(times)):
         phi, next_phi = angles[index], angles[index + 1]
-        prediction, num = predict(xt, t), 1
+        prediction, num = predict(xt, max(t, 0)), 1  # of the picture as of the least noise
         slope = _slope(prediction, phi)
         ahead = xt + (next_phi - phi) * slope
-        if solver == "Heun" and index + 1 < len(times):
-            far = _slope(predict(ahead, times[index + 1]), next_phi)
+        if solver == "Heun" and s >= 0:
+            far = _slope(predict(ahead, s), next_phi)
             ahead, num = xt + (next_phi - phi) * (slope + far) / 2, 2
         yield prediction, ahead, num
         xt = ahead

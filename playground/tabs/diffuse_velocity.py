@@ -100,13 +100,14 @@ def pair(capability: str) -> tuple[str, str]:
     """The two models shown first, shipped ones before others.
 
     Of those with a score, one that takes labels and one that does not; of those that only denoise, one
-    whose paths can be walked in both directions and one with a score.
+    whose paths can be walked in both directions though it has none, and one with a score.
     """
     kept = [name for name in registry.names(capability) if registry.spec(name).family == "diffusion"]
     kept = sorted(kept or registry.names(capability), key=lambda name: not registry.shipped(name))
     score, wanted = [name for name in kept if "HasScore" in registry.spec(name).capabilities], kept
     if capability == "Denoises":
-        wanted = [name for name in kept if "Encodes" in registry.spec(name).capabilities]
+        others = [name for name in kept if name not in score]
+        wanted = [name for name in others if "Encodes" in registry.spec(name).capabilities]
         return (wanted or kept)[0], (score or kept)[0]
     with_label = [name for name in score if registry.spec(name).conditional]
     without = [name for name in score if not registry.spec(name).conditional]
