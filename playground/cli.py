@@ -6,11 +6,9 @@ of what nobody expected.
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +16,7 @@ import numpy as np
 import torch
 import typer
 
-from playground import __version__, console, data, hub, listing, registry, validation, weights
+from playground import __version__, console, data, distributed, hub, listing, registry, validation, weights
 from playground.console import Failure, Progress, duration
 from playground.spec import GenerativeModel, ModelSpec
 
@@ -50,6 +48,8 @@ def _refuse(error: Exception) -> int:
     """Say what went wrong in one line."""
     if os.environ.get("PLAYGROUND_TRACE"):
         raise error
+    if console.said_by_main(error):
+        return 2
     said = error.format_message() if isinstance(error, typer.TyperException) else str(error)
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         said = "There is not enough memory; ask for fewer pictures, or set PLAYGROUND_DEVICE=cpu."
@@ -200,45 +200,33 @@ def pretrain(
     checkpoint = full_run.checkpoint_path(name)
     for folder in (weights.folder(name), checkpoint.parent):
         console.check_writable(folder)
-    if resume and not checkpoint.is_file() and not from_weights:
+    if resume and not checkpoint.is_file() and not from_weights and distributed.is_main():
         print(f"There is no checkpoint of {name} yet: starting from the beginning.", file=sys.stderr)
     how: Any = {"minutes": minutes, "resume": resume, "from_weights": from_weights, "seed": seed}
-    events: Any = full_run.pretrain(name, **how)
-    said = float("-inf")
-    with _interruptible() as interrupted:
-        for event in events:
-            if interrupted:
-                events.close()
-                raise Failure(f"Stopped at step {event.step:,}; {_how_to_resume(name, minutes, seed)}")
-            if time.monotonic() - said > _SAY_EVERY:
-                said = time.monotonic()
-                print(f"{listing.training_line(event)}  {duration(event.eta)} left", flush=True)
+    _follow(full_run.pretrain(name, **how), _how_to_resume(name, minutes, seed))
+    if not distributed.is_main():
+        return
     print(f"The weights are in {weights.folder(name)}.", flush=True)
     if measure:
         evaluate([name], write=True)
 
 
+def _follow(events: Any, how_to_resume: str) -> None:
+    """Print a training's progress until it ends or any of its processes is interrupted."""
+    said = float("-inf")
+    with console.interruptible() as interrupted:
+        for event in events:
+            if distributed.anyone(bool(interrupted)):
+                events.close()
+                raise Failure(f"Stopped at step {event.step:,}; {how_to_resume}")
+            if time.monotonic() - said > _SAY_EVERY and distributed.is_main():
+                said = time.monotonic()
+                print(f"{listing.training_line(event)}  {duration(event.eta)} left", flush=True)
+
+
 def _how_to_resume(name: str, minutes: float | None, seed: int) -> str:
     options = (f" --minutes {minutes:g}" if minutes else "") + (f" --seed {seed}" if seed else "")
     return f"`python -m playground pretrain {name}{options} --resume` goes on from there."
-
-
-@contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Collect the first interrupt instead of raising it inside an update; the second one raises."""
-    seen: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @app.command()

@@ -1,19 +1,32 @@
 """What the commands share: progress on a terminal, outputs checked before the work, pictures in and out."""
 
 import io
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
+import typer
 
-from playground import uploads, weights
+from playground import distributed, uploads, weights
+from playground.locale import Told
+from playground.training import TrainingDiverged
 
 
 class Failure(Exception):
     """What a command cannot do, in one sentence."""
+
+
+def said_by_main(error: Exception) -> bool:
+    """Whether this process may be silent: all those that train together meet such errors alike."""
+    alike = isinstance(error, Failure | Told | TrainingDiverged | ValueError | typer.TyperException)
+    return alike and not distributed.is_main()
 
 
 def duration(seconds: float) -> str:
@@ -24,6 +37,24 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@contextmanager
+def interruptible() -> Iterator[list[int]]:
+    """Collect the first interrupt instead of raising it inside an update; the second one raises."""
+    seen: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Progress:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from playground import graphs
+from playground import distributed, graphs
 from playground.spec import Recipe
 
 
@@ -45,10 +45,16 @@ def adam(parameters: Iterable[nn.Parameter], hp: Recipe) -> Optimizer:
     return Adam(parameters, lr=hp.lr, betas=hp.betas)
 
 
-def update(loss: Tensor, optimizer: Optimizer, max_norm: float = 0.0) -> None:
-    """Descend `loss` once; with `max_norm` the gradient is clipped to that norm first."""
+def backward(loss: Tensor, optimizer: Optimizer) -> None:
+    """Give the optimiser's parameters the gradient of `loss`, or the mean of all processes that train."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    distributed.average_gradients(p for group in optimizer.param_groups for p in group["params"])
+
+
+def update(loss: Tensor, optimizer: Optimizer, max_norm: float = 0.0) -> None:
+    """Descend `loss` once; with `max_norm` the gradient is clipped to that norm first."""
+    backward(loss, optimizer)
     if max_norm:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         nn.utils.clip_grad_norm_(parameters, max_norm)

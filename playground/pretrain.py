@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from playground import data, device, registry, replay, weights
+from playground import data, device, distributed, registry, replay, weights
 from playground.paths import cache_folder
 from playground.training import TrainEvent, Training, TrainingDiverged, train
 
@@ -34,7 +34,8 @@ def pretrain(
 ) -> Iterator[TrainEvent]:
     """Train a model by its recipe, yielding after every update; ends by writing weights, card and replay.
 
-    Closing the iterator (or an interrupt) leaves a checkpoint from which ``resume`` goes on.
+    Closing the iterator (or an interrupt) leaves a checkpoint from which ``resume`` goes on. Of several
+    launched processes all train, and the main one writes.
 
     Args:
         name: of the model.
@@ -50,41 +51,48 @@ def pretrain(
     """
     spec = registry.spec(name)
     images = data.load(spec.dataset, "train")
-    training = Training(spec, images, seed=seed, device=device.pick(), minutes=minutes)
     path = checkpoint_path(name)
-    if resume and path.is_file():
-        recorder = replay.Recorder(training.resume(path)["replay"])
-    else:
-        recorder = _go_on_from_weights(training) if from_weights else replay.Recorder()
-    yield from _run(training, recorder, path)
-    training.save(path, {"replay": recorder.state()})
-    weights.save(name, training.best_model().state_dict(), card(training))
-    recorder.write(name)
+    with distributed.together() as where:
+        training = Training(spec, images, seed=seed, device=where, minutes=minutes)
+        if resume and path.is_file():
+            recorder = replay.Recorder(training.resume(path)["replay"])
+        else:
+            recorder = _go_on_from_weights(training) if from_weights else replay.Recorder()
+        yield from _run(training, recorder, path)
+        _keep(training, recorder, path)
+        if distributed.is_main():
+            weights.save(name, training.best_model().state_dict(), card(training))
+            recorder.write(name)
 
 
 def _run(training: Training, recorder: replay.Recorder, path: Path) -> Iterator[TrainEvent]:
     """Train to the end, with checkpoints, one of them when it is interrupted."""
     saved = time.monotonic()
     try:
-        for event in train(training, preview="moments"):
+        for event in train(training, preview="moments" if distributed.is_main() else None):
             recorder.record(event)
             yield event
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                training.save(path, {"replay": recorder.state()})
+                _keep(training, recorder, path)
                 saved = time.monotonic()
     except TrainingDiverged:
         raise  # the last checkpoint is better than this state
     except BaseException:
-        training.save(path, {"replay": recorder.state()})
+        _keep(training, recorder, path)
         raise
+
+
+def _keep(training: Training, recorder: replay.Recorder, path: Path) -> None:
+    """Write a checkpoint, one for all processes."""
+    if distributed.is_main():
+        training.save(path, {"replay": recorder.state()})
 
 
 def _go_on_from_weights(training: Training) -> replay.Recorder:
     """Put a fresh run where the shipped weights stand; the replay so far is returned, to go on with."""
     name = training.spec.name
     weights.load_state(name, training.model)
-    made = weights.read_card(name)
-    training.go_on_at(made["num_steps"], 60 * made["training_minutes"], made["minutes"], made["sha256"])
+    training.go_on_at(weights.read_card(name))
     past = replay.read(name)
     return replay.Recorder({"points": past["losses"], "frames": past["frames"], "every": past["every"]})
 
@@ -109,7 +117,8 @@ def card(training: Training) -> dict[str, Any]:
         "num_parameters": sum(p.numel() for p in training.model.parameters()),
         "seed": training.seed,
         "num_steps": training.step,
-        "num_images": training.step * training.recipe.batch_size,
+        "num_processes": distributed.size(),
+        "num_images": training.num_images,
         "minutes": training.budgets,
         "went_on_from": training.origin,
         "started_from": training.teacher,

@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from playground import data, previews, registry
+from playground import data, distributed, previews, registry
 from playground.data import Images
 from playground.schedules import SWITCHES, PreviewClock, average_model, lr_factor, switches_of
 from playground.seeding import seeded
@@ -86,7 +86,7 @@ class Training:
         """
         self.spec, self.recipe, self.seed, self.minutes = spec, recipe or spec.recipe, seed, minutes
         self.device = torch.device(device)
-        self.step, self.elapsed = 0, 0.0
+        self.step, self.elapsed, self.num_images = 0, 0.0, 0
         self.changes: list[tuple[int, dict[str, Any]]] = []  # of switches: (step, {key: value})
         self.model = spec.build(seed)
         self.teacher = registry.teach(spec, self.model)  # sha256 of its weights, if there is one
@@ -97,7 +97,7 @@ class Training:
             for group in optimizer.param_groups:
                 group["initial_lr"] = group["lr"]
         self.ema = average_model(self.model, self.recipe.ema) if self.recipe.ema else None
-        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.generator = torch.Generator(self.device).manual_seed(distributed.stream(seed))
         self.images, self.labels = images.images.to(self.device), images.labels.to(self.device)
         self.dataset = images.name
         self.budgets = [minutes]  # what the run was given, in minutes, in turn; None for the recipe's steps
@@ -146,13 +146,15 @@ class Training:
 
     def batch(self, step: int) -> Batch:
         """The batch of an update: every picture once an epoch, in an order drawn from seed and epoch."""
-        size = min(self.recipe.batch_size, len(self.images))
-        epoch, position = divmod(step, len(self.images) // size)
+        num = distributed.size()
+        size = min(self.recipe.batch_size, len(self.images) // num)
+        epoch, position = divmod(step, len(self.images) // (size * num))
         if self._order is None or self._order[0] != epoch:
             shuffler = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
             order = torch.randperm(len(self.images), generator=shuffler)
             self._order = (epoch, order.to(self.device))
-        index = self._order[1][position * size : (position + 1) * size]
+        start = (position * num + distributed.rank()) * size
+        index = self._order[1][start : start + size]
         x = self.images[index]
         x = data.to_float(x) if x.dtype == torch.uint8 else x
         return Batch(x, self.labels[index], self.generator, self.progress, step)
@@ -168,7 +170,8 @@ class Training:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
         before = self._copy() if self.step % _SNAPSHOT_EVERY == 0 else None
-        metrics = self.model.train_step(self.batch(self.step), self.optimizers)
+        metrics = distributed.mean(self.model.train_step(self.batch(self.step), self.optimizers))
+        distributed.follow_main(self.model, whole=self.step == 0)  # some layers are set by the first batch
         if not all(math.isfinite(value) for value in metrics.values()):
             self.model.load_state_dict(self._good or before or self.model.state_dict())
             peak = max(g["lr"] for o in self.optimizers.values() for g in o.param_groups)
@@ -177,6 +180,7 @@ class Training:
         if self.ema is not None:
             self.ema.update_parameters(self.model)
         self.step += 1
+        self.num_images += self.recipe.batch_size * distributed.size()
         return metrics, factor
 
     def best_model(self) -> GenerativeModel:
@@ -206,7 +210,7 @@ class Training:
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "generator": self.generator.get_state(), "origin": self.origin, "teacher": self.teacher,
-            "extra": extra or {},
+            "num_images": self.num_images, "extra": extra or {},
         }  # fmt: skip
         torch.save(state, buffer)
         atomic_write(path, buffer.getvalue())
@@ -235,20 +239,24 @@ class Training:
             self.ema.load_state_dict(state["ema"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
-        self.generator.set_state(state["generator"].cpu())
         self.step, self.elapsed = state["step"], state["elapsed"]
+        self.num_images = state.get("num_images", self.step * self.recipe.batch_size)
+        self.generator.set_state(state["generator"].cpu())
+        if distributed.rank():  # the state is the main process's
+            self.generator.manual_seed(distributed.stream(self.seed + self.step))
         self.origin, self.teacher = state.get("origin"), state.get("teacher", "")
         self.changes = [(step, values) for step, values in state.get("changes", [])]
         self.budgets = state["budgets"] + [m for m in self.budgets if m != state["budgets"][-1]]
         return state["extra"]
 
-    def go_on_at(self, step: int, elapsed: float, budgets: list[float | None], origin: str) -> None:
-        """Take the model as it now is, weights of sha256 `origin`, for the state after `step` updates."""
-        self.step, self.elapsed, self.budgets = step, elapsed, budgets + self.budgets
-        self.origin = origin
+    def go_on_at(self, card: Mapping[str, Any]) -> None:
+        """Take the model as it now is, with the weights of that card, for the state after their training."""
+        self.step, self.elapsed = card["num_steps"], 60 * card["training_minutes"]
+        self.num_images, self.origin = card["num_images"], card["sha256"]
+        self.budgets = card["minutes"] + self.budgets
         if self.ema is not None:
             self.ema.module.load_state_dict(self.model.state_dict())
-            self.ema.n_averaged.fill_(step)
+            self.ema.n_averaged.fill_(self.step)
 
     def _copy(self) -> dict[str, Tensor]:
         return {key: value.detach().clone() for key, value in self.model.state_dict().items()}
@@ -276,7 +284,7 @@ def train(training: Training, *, preview: str | None = None) -> Iterator[TrainEv
         start = time.perf_counter()
         metrics, lr = training.update()
         seconds = time.perf_counter() - start
-        now = training.recipe.batch_size / seconds
+        now = training.recipe.batch_size * distributed.size() / seconds
         speed = now if training.step <= 2 else 0.95 * speed + 0.05 * now
         training.elapsed += seconds
         samples = None
@@ -284,6 +292,7 @@ def train(training: Training, *, preview: str | None = None) -> Iterator[TrainEv
             samples = training.preview()
             training.elapsed += time.perf_counter() - start - seconds
             clock.spent(time.perf_counter() - start - seconds, training.elapsed)
+        training.elapsed = distributed.clock(training.elapsed)
         progress = training.progress
         eta = training.elapsed * (1 - progress) / max(progress, 1e-9)
         yield TrainEvent(training.step, training.num_steps, metrics, samples, speed, progress, eta, lr)

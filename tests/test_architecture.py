@@ -20,6 +20,7 @@ FLOORS = {
     "capabilities_translation": 0,
     "capabilities_words": 0,
     "device": 0,
+    "distributed": 0,
     "graphs": 0,
     "paths": 0,
     "seeding": 0,

@@ -14,7 +14,7 @@ from cli_helpers import PLAIN, ROOT, TINY, draw, give_weights, only, refused, ru
 from cli_helpers import untouched as untouched  # a fixture for every test here
 from tiny import TinyConfig
 
-from playground import cli, evaluation, pretrain, registry, weights
+from playground import console, evaluation, pretrain, registry, weights
 
 
 def test_pretraining_writes_weights_card_and_replay(capsys, monkeypatch):
@@ -87,7 +87,7 @@ def test_an_interrupt_keeps_a_checkpoint_and_says_how_to_go_on():
 
 def test_the_first_interrupt_waits_for_the_update_and_the_second_does_not():
     before = signal.getsignal(signal.SIGTERM)
-    with cli._interruptible() as seen:
+    with console.interruptible() as seen:
         os.kill(os.getpid(), signal.SIGTERM)
         assert seen == [signal.SIGTERM]
         with pytest.raises(KeyboardInterrupt):

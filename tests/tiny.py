@@ -14,6 +14,7 @@ class TinyConfig:
     width: int = 8
     side: int = 4
     diverge_at: int = 0  # the loss of this update, counted from 1, is NaN
+    scale: float = 1.0  # of the loss; gradients of more than 1 are clipped
 
 
 class Tiny(GenerativeModel, Samples):
@@ -30,10 +31,13 @@ class Tiny(GenerativeModel, Samples):
     def make_optimizers(self, hp):
         return {"net": adam(self.parameters(), hp)}
 
+    def loss(self, x, generator):
+        noisy = x + 0.1 * randn(x.shape, generator, x.device)
+        return self.config.scale * (self.net(noisy).view_as(x) - x).square().mean()
+
     def train_step(self, batch, optimizers):
         self.calls += 1
-        noisy = batch.x + 0.1 * randn(batch.x.shape, batch.generator, batch.x.device)
-        loss = (self.net(noisy).view_as(batch.x) - batch.x).square().mean()
+        loss = self.loss(batch.x, batch.generator)
         if self.calls == self.config.diverge_at:
             loss = loss * math.nan
         update(loss, optimizers["net"], 1.0)

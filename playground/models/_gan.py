@@ -19,7 +19,7 @@ from torch.optim import Adam, Optimizer, RMSprop
 
 from playground.models._gan_networks import ConvConfig, Discriminator, Generator, init_dcgan
 from playground.models._gan_switches import Techniques
-from playground.nn import rand, randint, randn
+from playground.nn import backward, rand, randint, randn
 from playground.spec import (
     Batch,
     Control,
@@ -153,8 +153,7 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
         score_fake = self.discriminator(fake, batch.labels)
         loss = self.discriminator_loss(batch, score_real, score_fake)
         penalty = self._penalty(batch, real, fake, score_real)
-        optimizer.zero_grad(set_to_none=True)
-        (loss + penalty).backward()
+        backward(loss + penalty, optimizer)
         grad = gradient_norm(self.discriminator.parameters())
         optimizer.step()
         if t.penalty == "weight clipping":
@@ -171,8 +170,7 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
         self.discriminator.requires_grad_(False)  # its weights need no gradient here, only its input does
         score = self.discriminator(self._noise(batch)(fake), batch.labels)
         loss = generator_loss(self.techniques.loss, score)
-        optimizer.zero_grad(set_to_none=True)
-        (loss + self.regulariser()).backward()
+        backward(loss + self.regulariser(), optimizer)
         self.discriminator.requires_grad_(True)
         grad = gradient_norm(self.generator.parameters())
         optimizer.step()

@@ -28,7 +28,7 @@ from torch.optim import Adam, Optimizer
 from playground.models._ddgan_discriminator import Discriminator
 from playground.models._gan import discriminator_loss, generator_loss, gradient_norm, slope
 from playground.models._gan_switches import Techniques, switches
-from playground.nn import UNet, UNetConfig, rand, randint, randn
+from playground.nn import UNet, UNetConfig, backward, rand, randint, randn
 from playground.spec import (
     About,
     Batch,
@@ -201,8 +201,7 @@ class DDGAN(GenerativeModel, Samples, Jumps):
         if lazy and k.penalty_weight:
             penalty = 0.5 * k.penalty_weight * slope(score_real, real).square().mean()
             metrics["penalty"], total = penalty.item(), loss + self.config.penalty_every * penalty
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        backward(total, optimizer)
         metrics["grad_d"] = gradient_norm(self.discriminator.parameters()).item()
         optimizer.step()
         return metrics | k.reading("real", score_real) | k.reading("fake", score_fake)
@@ -213,8 +212,7 @@ class DDGAN(GenerativeModel, Samples, Jumps):
         self.discriminator.requires_grad_(False)  # its weights need no gradient here, only its input does
         score = self.discriminator(fake, *seen)
         loss = generator_loss(self.techniques.loss, score)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        backward(loss, optimizer)
         self.discriminator.requires_grad_(True)
         grad = gradient_norm(self.generator())
         optimizer.step()
