@@ -69,7 +69,7 @@ def list_models(
         content = listing.with_table(readme.read_text(encoding="utf-8"))
         console.write(readme, content.encode())
     elif as_json:
-        print(json.dumps(listing.rows(), indent=1))
+        print(json.dumps(listing.everything(), indent=1))
     else:
         print(listing.plain())
 
@@ -155,24 +155,40 @@ def _draw(
 
 @app.command()
 def translate(
-    name: Name,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A model, or a CycleGAN generator: latest_net_G_A.pth.")
+    ],
     source: Annotated[str, typer.Argument(metavar="IN.png", help="A PNG, JPEG or WebP file.")],
-    direction: Annotated[str, typer.Option(help="ab or ba; some models go one way only.")],
     output: Annotated[str, typer.Option("-o", "--output", help="OUT.png.")],
+    direction: Annotated[
+        str | None, typer.Option(help="ab or ba; some models go one way only, and a .pth file needs none.")
+    ] = None,
 ) -> None:
     """Map a picture, scaled to the model's size, to the other domain."""
-    from playground import figures, translating
+    from playground import figures, official
+
+    path = Path(output)
+    if name.lower().endswith(official.SUFFIX):
+        validation.choice(direction or "ab", "direction", ("ab", "ba"))
+        console.check_output(path, (".png",))
+        y = official.translate(name, console.read(Path(source)))
+    else:
+        y = _translated(name, source, direction, path)
+    console.write(path, figures.png(figures.grid(y)))
+
+
+def _translated(name: str, source: str, direction: str | None, path: Path) -> torch.Tensor:
+    """A picture by a model of the registry; what is wrong is said before the work."""
+    from playground import translating
 
     spec = validation.model(name, "Translates", elsewhere=True)
-    validation.choice(direction, "direction", translating.directions(spec))
-    path = Path(output)
+    way = validation.choice(direction, "direction", translating.directions(spec))
     console.check_output(path, (".png",))
-    x = translating.read(spec, direction, console.read(Path(source)))
+    x = translating.read(spec, way, console.read(Path(source)))
     _fetch(spec)
     translator: Any = registry.load(name)
     with torch.no_grad():
-        y = translator.translate(x.to(next(translator.parameters()).device), direction)
-    console.write(path, figures.png(figures.grid(y)))
+        return translator.translate(x.to(next(translator.parameters()).device), way)
 
 
 @app.command()

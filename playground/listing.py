@@ -14,6 +14,12 @@ def rows() -> list[dict[str, Any]]:
     return [_row(name) for name in registry.names()]
 
 
+def everything() -> list[dict[str, Any]]:
+    """`rows`, then the published models with the same keys: `weights` once they are here, no `parameters`."""
+    known = ((name, hub.here(registry.spec(name))) for name in registry.published())
+    return rows() + [facts(name) | {"parameters": None, "weights": here} for name, here in known]
+
+
 def facts(name: str) -> dict[str, Any]:
     """What every list says of a model."""
     spec = registry.spec(name)

@@ -8,23 +8,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from app_helpers import opened
 from cli_helpers import CONDITIONAL, PLAIN, TINY, draw, give_weights, only, quick, refused, run
 from cli_helpers import untouched as untouched  # a fixture for every test here
 from PIL import Image
 
 from playground import cli, figures, registry, weights
 from playground.spec import GenerativeModel, Translates
+from playground.tabs import sample
 
 
 def test_list_says_what_there_is(capsys):
     status, out, err = run(capsys, "list", "--json")
-    found = json.loads(out)
-    assert (status, err) == (0, "") and [row["name"] for row in found] == registry.names()
+    found, names = json.loads(out), registry.names() + registry.published()
+    assert (status, err) == (0, "") and [row["name"] for row in found] == names
     for row in found:
         assert {"family", "dataset", "conditional", "capabilities", "parameters", "metrics"} <= row.keys()
-        assert row["parameters"] > 0 and isinstance(row["conditional"], bool)
+        assert isinstance(row["conditional"], bool) and row.keys() == found[0].keys()
+        assert row["parameters"] > 0 if row["published"] is None else row["published"]["megabytes"] > 0
     status, out, err = run(capsys, "list")
-    assert status == 0 and all(re.search(rf"^{name} ", out, re.MULTILINE) for name in registry.names())
+    assert status == 0 and all(re.search(rf"^{name} ", out, re.MULTILINE) for name in names)
 
 
 def test_samples_of_an_unconditional_model(capsys):
@@ -41,6 +44,30 @@ def test_samples_of_a_conditional_model(capsys):
     found = draw(capsys, CONDITIONAL, num=12)
     assert found["labels"].tolist() == [*range(10), 0, 1]
     assert draw(capsys, CONDITIONAL, "--label", 7)["labels"].tolist() == [7, 7, 7]
+
+
+WORDED = registry.names("FollowsWords")[0]
+
+
+def test_a_model_without_labels_draws_for_the_page_what_it_draws_for_the_terminal(capsys):
+    give_weights(WORDED)
+    found = draw(capsys, WORDED, "--set", "num_steps=1", "--seed", 7)["images"]
+    answer = sample.sample(WORDED, 7, "any", 3, {"num_steps": 1})
+    assert np.array_equal(np.asarray(opened(answer["png"])), np.asarray(figures.grid(found)))
+    assert len(set(answer["captions"])) == 3
+    other = sample.sample(WORDED, 8, "any", 3, {"num_steps": 1})["captions"]
+    assert set(other) != set(answer["captions"]), "the seed chooses the names"
+
+
+def test_words_are_a_control_like_others(capsys):
+    give_weights(WORDED)
+    asked = ("--set", "num_steps=1", "--set", "prompt=green ❤️, Noto")
+    found = draw(capsys, WORDED, *asked, num=2)["images"]
+    answer = sample.sample(WORDED, 0, "any", 2, {"num_steps": 1, "prompt": "green ❤️, Noto"})
+    assert np.array_equal(np.asarray(opened(answer["png"])), np.asarray(figures.grid(found)))
+    assert answer["captions"] == ["green heavy black heart , Noto"] * 2
+    for unread in ("prompt=红苹果", "prompt=!!!", "prompt=" + "x" * 201):
+        refused(capsys, "sample", WORDED, "--set", unread, "-o", "x.png")
 
 
 def test_a_longer_run_begins_like_a_shorter_one(capsys, monkeypatch):
@@ -100,6 +127,8 @@ def test_a_png_is_a_grid_that_remembers_its_request(capsys):
         (("evaluate", PLAIN, "--num", "1000000"), "from"),
         (("evaluate", PLAIN, "--only", "everything"), "speed, samples"),
         (("translate", PLAIN, "in.png", "--direction", "ab", "-o", "x.png"), PLAIN),
+        (("translate", "none.pth", "in.png", "-o", "x.png"), "in.png"),
+        (("translate", "none.pth", "in.png", "--direction", "up", "-o", "x.png"), "ab, ba"),
         (("list", "--readme", "missing.md"), "missing.md"),
     ],
 )

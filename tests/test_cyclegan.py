@@ -2,11 +2,13 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from playground import data, registry, training
+from playground import cli, data, figures, registry, training
 from playground.models._image_pool import ImagePool
 from playground.models._translation_networks import (
     PatchDiscriminator,
@@ -38,9 +40,9 @@ class OfficialBlock(nn.Module):
 class Official(nn.Module):
     """The generator as the project's checkpoints lay it out: one `nn.Sequential` called ``model``."""
 
-    def __init__(self, ngf: int, num_blocks: int, dropout: bool = False) -> None:
+    def __init__(self, ngf: int, num_blocks: int, dropout: bool = False, channels: int = 3) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(3, ngf, 7)]
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(channels, ngf, 7)]
         layers += [nn.InstanceNorm2d(ngf), nn.ReLU()]
         for width in (ngf, 2 * ngf):
             layers += [nn.Conv2d(width, 2 * width, 3, 2, 1), nn.InstanceNorm2d(2 * width), nn.ReLU()]
@@ -110,6 +112,25 @@ def test_other_files_are_refused_in_a_sentence(tmp_path, content):
     (tmp_path / "text.pth").write_text("no weights")
     with pytest.raises(ValueError, match="cannot be read"):
         load_official(str(tmp_path / "text.pth"))
+
+
+def test_the_command_line_translates_by_a_file(capsys, tmp_path):
+    path, source, made = (str(tmp_path / name) for name in ("latest_net_G_A.pth", "in.png", "out.png"))
+    official = Official(4, 6).eval()
+    torch.save(official.state_dict(), path)
+    noise = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    figures.grid(noise).save(source)
+    assert cli.run(["translate", path, source, "-o", made]) == 0 and capsys.readouterr() == ("", "")
+    with Image.open(made) as picture, torch.no_grad():
+        found = torch.from_numpy(np.asarray(picture, np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
+        torch.testing.assert_close(found, official(data.to_float(data.to_uint8(noise))), rtol=0, atol=0.02)
+    for content in ({"model.1.weight": torch.zeros(4, 3, 7, 7)}, Official(4, 6, channels=5).state_dict()):
+        torch.save(content, path)
+        assert cli.run(["translate", path, source, "-o", made]) == 2
+        said = capsys.readouterr().err
+        assert path in said and len(said.splitlines()) == 1 and "Traceback" not in said
+    assert cli.run(["translate", "missing.pth", source, "-o", made]) == 2
+    assert capsys.readouterr().err == "missing.pth cannot be read as weights (No such file or directory).\n"
 
 
 def test_code_in_a_file_is_not_run(tmp_path):

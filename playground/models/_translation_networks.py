@@ -174,15 +174,21 @@ def load_official(path: str) -> ResnetGenerator:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
-        raise ValueError(f"{path} cannot be read as weights ({type(error).__name__}).") from error
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise ValueError(f"{path} cannot be read as weights ({why}).") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no weights by name; a file such as latest_net_G_A.pth does.")
-    ours = official_names(state)
-    if not {"conv_in.weight", "conv_out.weight"} <= ours.keys():
+    try:
+        ours = official_names(state)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    blocks = {int(key.split(".")[1]) for key in ours if key.startswith("blocks.")}
+    if not {"conv_in.weight", "conv_out.weight"} <= ours.keys() or max(blocks) >= len(blocks):
         raise ValueError(f"{path} holds only a part of a generator of the CycleGAN project.")
-    width, in_channels = ours["conv_in.weight"].shape[:2]
-    num_blocks = 1 + max(int(key.split(".")[1]) for key in ours if key.startswith("blocks."))
-    generator = ResnetGenerator(ResnetConfig(in_channels, len(ours["conv_out.weight"]), width, num_blocks))
+    first, last = (ours[f"{key}.weight"].shape for key in ("conv_in", "conv_out"))
+    if len(first) != 4 or len(last) != 4 or not {first[1], last[0]} <= {1, 3}:
+        raise ValueError(f"{path} does not fit CycleGAN's generator: its pictures are neither grey nor RGB.")
+    generator = ResnetGenerator(ResnetConfig(first[1], last[0], first[0], len(blocks)))
     try:
         generator.load_state_dict(ours)
     except RuntimeError as error:
