@@ -2,11 +2,17 @@
 
 from typing import Any
 
-from playground import hub, registry
+from playground import hub, registry, scoring
 from playground.training import TrainEvent
 
 BEGIN = "<!-- models: `python -m playground list --readme README.md` writes this table from the cards -->"
 END = "<!-- end of models -->"
+LIKELIHOODS = {  # a column for each of scoring.GROUPS, for their numbers do not compare
+    "binary": "nats, 2 grey levels",
+    "discrete": "bits/dim, 256 grey levels",
+    "dequantised": "bits/dim, dequantised",
+}
+SHARES = ("precision", "recall", "coverage")
 
 
 def rows() -> list[dict[str, Any]]:
@@ -58,15 +64,14 @@ def _row(name: str) -> dict[str, Any]:
 def plain() -> str:
     """The list for a terminal."""
     head = ("NAME", "FAMILY", "DATASET", "LABELS", "PARAMETERS", "CAPABILITIES", "METRICS")
-    lines = [head]
+    lines = [(*head, *(f"LIKELIHOOD, {title.upper()}" for title in LIKELIHOODS.values()))]
     for row in rows():
         labels = "yes" if row["conditional"] else "no"
-        numbers = "; ".join(headlines(row["metrics"])) or (
-            "not measured" if row["weights"] else "no weights yet"
-        )
+        unmeasured = "not measured" if row["weights"] else "no weights yet"
+        numbers = "; ".join(headlines(row["metrics"])) if row["metrics"] else unmeasured
         capabilities = ",".join(row["capabilities"])
-        parameters = f"{row['parameters']:,}"
-        lines.append((row["name"], row["family"], row["dataset"], labels, parameters, capabilities, numbers))
+        told = (row["name"], row["family"], row["dataset"], labels, f"{row['parameters']:,}", capabilities)
+        lines.append((*told, numbers, *likelihoods(row["metrics"])))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     ours = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
     return "\n".join([*ours, "", "Published by others, downloaded on first use:", *_elsewhere()])
@@ -83,7 +88,7 @@ def _elsewhere() -> list[str]:
 
 
 def headlines(metrics: dict[str, dict[str, Any]]) -> list[str]:
-    """The numbers a model is known by, each with the number of samples behind it.
+    """The numbers a model is known by but for its likelihood, each with the number of samples behind it.
 
     Args:
         metrics: as on a card.
@@ -92,14 +97,8 @@ def headlines(metrics: dict[str, dict[str, Any]]) -> list[str]:
     if entry := metrics.get("fid"):
         times = f" = {entry['times_floor']:.3g} x floor" if "times_floor" in entry else ""
         found.append(f"FID {entry['value']:.3g}{times} (N = {entry['num']:,})")
-    if entry := metrics.get("nll_nats"):
-        if entry.get("levels") == 2:
-            tighter = metrics.get("iwae_nats")
-            best, kind = (tighter, f"IWAE-{tighter['num_latents']}") if tighter else (entry, entry["kind"])
-            found.append(f"{best['value']:.2f} nats, {kind} (N = {best['num']:,})")
-        else:
-            bits = metrics["nll_bits_per_dim"]
-            found.append(f"{bits['value']:.3f} bits/dim, {bits['kind']} (N = {bits['num']:,})")
+    if shares := [f"{key} {metrics[key]['value']:.3f}" for key in SHARES if key in metrics]:
+        found.append(f"{', '.join(shares)} (N = {metrics[SHARES[-1]]['num']:,})")
     for direction in ("ab", "ba"):
         if entry := metrics.get(f"l1_{direction}"):
             lower = f"{abs(entry['lower']):.0%} {'lower' if entry['lower'] >= 0 else 'higher'}"
@@ -117,18 +116,40 @@ def headlines(metrics: dict[str, dict[str, Any]]) -> list[str]:
     return found
 
 
+def likelihoods(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """A model's likelihood in the column of its group, by `LIKELIHOODS`, with its kind; the others are empty.
+
+    Args:
+        metrics: as on a card.
+    """
+    cells = dict.fromkeys(LIKELIHOODS, "")
+    for measured in scoring.of_card(metrics)[:1]:
+        kind = {"dequantised": "exact density"}.get(measured.kind, measured.kind)
+        if measured.num_latents > 1:
+            kind = f"{kind} (IWAE-{measured.num_latents})"
+        if measured.given_label:
+            kind = f"{kind} given the label"
+        value = (
+            f"{measured.value:.2f}" if scoring.UNITS[measured.group] == "nats" else f"{measured.value:.3f}"
+        )
+        cells[measured.group] = f"{value}, {kind}, N = {measured.num:,}"
+    return list(cells.values())
+
+
 def table() -> str:
     """The README's table of models, in Markdown."""
+    kinds = " | ".join(LIKELIHOODS.values())
     lines = [
-        "| model | name | year | paper | parameters | metrics | ms per image (64 at once) |",
-        "| --- | --- | --- | --- | ---: | --- | ---: |",
+        f"| model | name | year | paper | parameters | metrics | {kinds} | ms per image (64 at once) |",
+        f"| --- | --- | --- | --- | ---: | --- | {'--- | ' * len(LIKELIHOODS)}---: |",
     ]
     for row in rows():
         paper = f"[{row['paper']}](https://arxiv.org/abs/{row['paper']})" if row["paper"] else ""
         speed = row["metrics"].get("ms_per_image_64", {}).get("value")
         cells = (
             row["title"], f"`{row['name']}`", str(row["year"]), paper, f"{row['parameters']:,}",
-            "; ".join(headlines(row["metrics"])), "" if speed is None else f"{speed:.3g}",
+            "; ".join(headlines(row["metrics"])), *likelihoods(row["metrics"]),
+            "" if speed is None else f"{speed:.3g}",
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

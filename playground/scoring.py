@@ -6,6 +6,8 @@ a group a value is ``exact`` or a lower ``bound``, and always says which.
 """
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -18,6 +20,7 @@ from playground.spec import HasLikelihood, ModelSpec
 SEED = 0
 KINDS = ("exact", "bound", "dequantised")
 GROUPS = ("binary", "discrete", "dequantised")
+UNITS = {"binary": "nats", "discrete": "bits/dim", "dequantised": "bits/dim"}  # as the literature has them
 
 
 def kind(spec: ModelSpec) -> str:
@@ -32,9 +35,51 @@ def levels(spec: ModelSpec) -> int:
 
 def group(spec: ModelSpec) -> str:
     """Which numbers a model's likelihood compares with: one of `GROUPS`."""
-    if kind(spec) == "dequantised":
+    return _grouped(kind(spec), levels(spec))
+
+
+def _grouped(kind_: str, num_levels: int) -> str:
+    if kind_ == "dequantised":
         return "dequantised"
-    return "binary" if levels(spec) == 2 else "discrete"
+    return "binary" if num_levels == 2 else "discrete"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A likelihood on a card: the mean of -log p(x) over test pictures, so lower is better.
+
+    Attributes:
+        group: one of `GROUPS`; numbers of different groups do not compare.
+        kind: one of `KINDS`.
+        value: in the unit of its group (`UNITS`).
+        num: pictures it is the mean of.
+        error: its standard error, in the same unit; None where the card has none.
+        num_latents: k of an importance-weighted bound; 1 for all else.
+        given_label: whether it is of log p(x | y), the model being told the label; None where not said.
+    """
+
+    group: str
+    kind: str
+    value: float
+    num: int
+    error: float | None = None
+    num_latents: int = 1
+    given_label: bool | None = None
+
+
+def of_card(metrics: Mapping[str, Mapping[str, Any]]) -> list[Measured]:
+    """The likelihoods on a card, the best (of bounds: the tightest) first."""
+    found = []
+    for key in ("nll", "iwae"):
+        if (entry := metrics.get(f"{key}_nats")) is None:
+            continue
+        group_ = _grouped(entry["kind"], entry.get("levels", 256))
+        said = entry if UNITS[group_] == "nats" else metrics[f"{key}_bits_per_dim"]
+        found.append(Measured(
+            group_, entry["kind"], said["value"], said["num"], said.get("error"),
+            entry.get("num_latents", 1) if key == "iwae" else 1, entry.get("given_label"),
+        ))  # fmt: skip
+    return sorted(found, key=lambda measured: measured.value)
 
 
 def on_levels(x: Tensor, num: int, seed: int = SEED) -> Tensor:

@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from playground.locale import spans
 from playground.spec import Words
 
 MAX_POINTS = 300
@@ -133,7 +132,7 @@ def curves_svg(
     """
     curves = {name: decimate(curve) for name, curve in history.items()}
     frame = _frame(curves, (width, height), last_step, bounds, log)
-    parts = [_open("pg-curves", width, height, title or Words("Loss curves", "损失曲线"))]
+    parts = [opened("pg-curves", width, height, title or Words("Loss curves", "损失曲线"))]
     parts.append(_scales(frame, goals, 5 if width > 400 else 3))
     parts.append(_marks(frame, marks))
     entry = frame.box[0]
@@ -211,86 +210,7 @@ def _broken(points: Sequence[tuple[float, float]]) -> str:
     return "".join(path)
 
 
-@dataclass(frozen=True)
-class Axis:
-    """One direction of the trilemma: what it measures, its value at the centre and at the rim."""
-
-    label: Words
-    centre: float
-    rim: float
-    log: bool = False
-    ticks: tuple[tuple[float, str], ...] = ()
-
-    def place(self, value: float | None) -> float | None:
-        """How far out a value lies, 0 (centre) to 1 (rim); None where there is none."""
-        if value is None or not math.isfinite(value) or (self.log and value <= 0):
-            return None
-        scale = math.log10 if self.log else float
-        share = (scale(value) - scale(self.centre)) / (scale(self.rim) - scale(self.centre))
-        return min(max(share, 0.0), 1.0)
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One model in the trilemma: its name, its colour and its value on each axis."""
-
-    title: str
-    colour: int
-    values: tuple[float | None, ...]
-
-
-def trilemma_svg(axes: Sequence[Axis], marks: Sequence[Mark], *, size: int = 420) -> str:
-    """Three (or more) axes from one centre, farther out is better, and one outline for every model."""
-    middle, radius = (size / 2, size * 0.53), size * 0.36
-    angles = [-math.pi / 2 + 2 * math.pi * index / len(axes) for index in range(len(axes))]
-
-    def at(index: int, share: float) -> tuple[float, float]:
-        return middle[0] + radius * share * math.cos(angles[index]), middle[1] + radius * share * math.sin(
-            angles[index]
-        )
-
-    names = ", ".join(mark.title for mark in marks)
-    title = Words(f"Quality, coverage and speed of {names}", f"{names} 的质量、覆盖与速度")
-    parts = [_open("pg-trilemma", size, round(size * 0.92), title)]
-    for share in (0.25, 0.5, 0.75, 1.0):
-        parts.append(f'<path class="pg-grid" d="{_outline([at(i, share) for i in range(len(axes))])}"/>')
-    for index, axis in enumerate(axes):
-        parts.append(_axis(axis, at(index, 0), at(index, 1), angles[index]))
-    for mark in marks:
-        places = [axis.place(value) for axis, value in zip(axes, mark.values, strict=True)]
-        parts.append(_mark(mark, [at(i, p) for i, p in enumerate(places) if p is not None]))
-    return "".join(parts) + "</svg>"
-
-
-def _axis(axis: Axis, start: tuple[float, float], end: tuple[float, float], angle: float) -> str:
-    side = math.cos(angle)
-    anchor = "middle" if abs(side) < 0.3 else ("start" if side > 0 else "end")
-    x = end[0] if anchor == "middle" else end[0] + (26 if side < 0 else -26)
-    y = end[1] - 12 if math.sin(angle) < 0 else end[1] + 32
-    marks = ""
-    for value, text in axis.ticks:
-        share = axis.place(value) or 0.0
-        px, py = start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
-        marks += f'<text class="pg-tick" x="{px + 5:.1f}" y="{py + 12:.1f}">{html.escape(text)}</text>'
-        marks += f'<circle class="pg-notch" cx="{px:.1f}" cy="{py:.1f}" r="2"/>'
-    return (
-        f'<path class="pg-axis" d="M{start[0]:.1f} {start[1]:.1f}L{end[0]:.1f} {end[1]:.1f}"/>{marks}'
-        f'<text class="pg-axis-name" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">'
-        f"{spans(axis.label, 'tspan')}</text>"
-    )
-
-
-def _mark(mark: Mark, points: Sequence[tuple[float, float]]) -> str:
-    colour = f"var(--pg-{mark.colour % NUM_COLOURS})"
-    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in points)
-    shape = f'<path d="{_outline(points)}" stroke="{colour}" fill="{colour}"/>' if len(points) > 1 else ""
-    return f'<g class="pg-mark"><title>{html.escape(mark.title)}</title>{shape}{dots}</g>'
-
-
-def _outline(points: Sequence[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) + "Z"
-
-
-def _open(name: str, width: int, height: int, title: Words) -> str:
+def opened(name: str, width: int, height: int, title: Words) -> str:
+    """The first tag of a figure, with what a screen reader says."""
     label = html.escape(" · ".join(title), quote=True)
     return f'<svg class="{name}" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">'

@@ -1,8 +1,10 @@
 """The page in headless Chromium: languages, Compare, Sample, keys, stopping, restoring, small screens."""
 
 import re
+from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 from playground import registry
 from playground.locale import table
@@ -182,3 +184,25 @@ def test_theme_is_switched_and_remembered(open_page):
     page.reload()
     page.wait_for_selector(".pg-card")
     page.wait_for_function(f"document.body.classList.contains('dark') !== {str(dark).lower()}")
+
+
+@pytest.mark.parametrize(("code", "tag"), [("en", "en-US"), ("zh", "zh-CN")])
+def test_the_trilemma_is_taken_away_as_it_is_seen(open_page, tmp_path, code, tag):
+    page, words = open_page(tag), table(code)
+    for kind in ("svg", "png"):
+        with page.expect_download() as download:
+            page.locator("#pg-below").get_by_role("button", name=words[f"common.save_{kind}"]).click()
+        assert download.value.suggested_filename == f"trilemma.{kind}"
+        download.value.save_as(tmp_path / f"trilemma.{kind}")
+    content = (tmp_path / "trilemma.svg").read_text(encoding="utf-8")
+    root = ElementTree.fromstring(content)
+    assert root.find("{*}title").text == words["compare.summary"]
+    said = " ".join(root.itertext())
+    other = table("en" if code == "zh" else "zh")
+    assert words["compare.quality_axis"] in said and other["compare.quality_axis"] not in said
+    assert words["compare.outward"][:12] in said
+    assert "var(" not in content and "class=" not in content, "it needs no style sheet"
+    with Image.open(tmp_path / "trilemma.png") as picture:
+        assert (
+            picture.width == 3 * int(root.get("width")) and len(picture.convert("RGB").getcolors(10**6)) > 5
+        )

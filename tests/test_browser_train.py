@@ -2,6 +2,7 @@
 
 import json
 import re
+from xml.etree import ElementTree
 
 import pytest
 
@@ -62,6 +63,13 @@ def test_train_to_the_end_and_scrub(open_page, language, code, tmp_path):
     download.value.save_as(tmp_path / "card.json")
     card = json.loads((tmp_path / "card.json").read_text())
     assert card["num_steps"] == 12 and card["recipe"]["batch_size"] == 8
+    with page.expect_download() as download:
+        page.get_by_role("button", name=words["common.save_svg"]).locator("visible=true").click()
+    download.value.save_as(tmp_path / "curves.svg")
+    curves = ElementTree.fromstring((tmp_path / "curves.svg").read_text(encoding="utf-8"))
+    assert all(part in curves.find("{*}title").text for part in (words["train.done"], "12 / 12"))
+    drawn = page.locator("#train-live .curves svg, #train-figures svg").count()
+    assert len(curves.findall("{*}svg")) == drawn >= 1
 
 
 def test_pause_step_reload_resume_stop(open_page):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from playground import figures, svg
+from playground import figures, svg, trilemma
 from playground.spec import Words
 
 
@@ -142,9 +142,9 @@ def test_curves_stay_inside_and_do_not_move_with_a_known_end():
     assert 52 < xs[0] < xs[-1] < 360  # half of the way
 
 
-QUALITY = svg.Axis(Words("Quality", "质量"), 100, 1, True)
-SPEED = svg.Axis(Words("Speed", "速度"), 1, 1e4, True)
-COVERAGE = svg.Axis(Words("Coverage", "覆盖"), 0, 1)
+QUALITY = trilemma.Axis(Words("Quality", "质量"), 100, 1, True)
+SPEED = trilemma.Axis(Words("Speed", "速度"), 1, 1e4, True)
+COVERAGE = trilemma.Axis(Words("Coverage", "覆盖"), 0, 1)
 
 
 def test_axes_place_better_farther_out():
@@ -157,12 +157,27 @@ def test_axes_place_better_farther_out():
 
 def test_trilemma_draws_what_is_known_and_says_it_in_words():
     marks = [
-        svg.Mark("VAE", 0, (20.0, 1000.0, 0.5)), svg.Mark("<DCGAN>", 1, (None, 500.0, None)),
-        svg.Mark("None", 2, (None,) * 3),
+        trilemma.Mark("VAE", 0, (20.0, 1000.0, 0.5)), trilemma.Mark("<DCGAN>", 1, (None, 500.0, None)),
+        trilemma.Mark("None", 2, (None,) * 3),
     ]  # fmt: skip
-    root = drawn(svg.trilemma_svg((QUALITY, SPEED, COVERAGE), marks))
+    root = drawn(trilemma.trilemma_svg((QUALITY, SPEED, COVERAGE), marks))
     groups = [g for g in root.iter("g") if g.get("class") == "pg-mark"]
     assert [len(list(g.iter("circle"))) for g in groups] == [3, 1, 0]
     assert [len(list(g.iter("path"))) for g in groups] == [1, 0, 0]
     assert "VAE, <DCGAN>" in root.get("aria-label") and root.get("role") == "img"
     assert {span.get("lang") for span in root.iter("tspan")} == {"en", "zh"}
+
+
+def test_a_value_that_does_not_compare_is_hollow_and_says_why():
+    marks = [
+        trilemma.Mark("VAE", 0, (20.0, 9.0, 0.5)),
+        trilemma.Mark("DDPM", 1, (2.0, 8.0, 0.9), ("N = 500", "", "")),
+    ]
+    root = drawn(trilemma.trilemma_svg((QUALITY, SPEED, COVERAGE), marks))
+    same, apart = [g for g in root.iter("g") if g.get("class") == "pg-mark"]
+    assert [c.get("class") for c in same.iter("circle")] == [None] * 3
+    assert [c.get("class") for c in apart.iter("circle")] == ["pg-hollow", None, None]
+    assert [t.text for t in apart.iter("text")] == ["N = 500"] and not list(same.iter("text"))
+    assert apart.find("path").get("stroke-dasharray") and not same.find("path").get("stroke-dasharray")
+    key = [t for t in root.iter("text") if t.get("class") == "pg-legend"]
+    assert [t.text for t in key] == ["VAE", "DDPM"], "a figure that is taken away says who is who"

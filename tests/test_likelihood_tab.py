@@ -47,7 +47,7 @@ def given(names, value="test:1", seed=0):
 
 def test_the_frame_finds_its_sections():
     found = [module.__name__.rpartition(".")[2] for module in tabs.sections("likelihood")]
-    assert found[-2:] == ["likelihood_anomaly", "likelihood_families"]
+    assert found[-3:] == ["likelihood_anomaly", "likelihood_families", "likelihood_cards"]
     assert [m.SECTION for m in tabs.sections("likelihood")] == sorted(
         m.SECTION for m in tabs.sections("likelihood")
     )

@@ -1,13 +1,15 @@
 """The HTML of the Compare tab's live panel and of its summary; plain strings, both languages in each."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from playground import svg
 from playground.locale import both, spans, words
 from playground.spec import ModelSpec, Words
+from playground.tabs import saving
+from playground.trilemma import Axis, Mark, trilemma_svg
 
 DASH = "–"
 
@@ -89,32 +91,66 @@ def number(value: float | None) -> str:
 
 
 AXES = (
-    svg.Axis(words("compare.quality_axis"), 1000.0, 1.0, True, ((1.0, "1×"), (10.0, "10×"), (100.0, "100×"))),
-    svg.Axis(
-        words("compare.speed_axis"), 1.0, 1e4, True, ((10.0, "10/s"), (100.0, "100/s"), (1e3, "1000/s"))
-    ),
-    svg.Axis(words("compare.coverage_axis"), 0.0, 1.0, False, ((0.5, "50%"), (1.0, "100%"))),
+    Axis(words("compare.quality_axis"), 1000.0, 1.0, True, ((1.0, "1×"), (10.0, "10×"), (100.0, "100×"))),
+    Axis(words("compare.speed_axis"), 1.0, 1e4, True, ((10.0, "10/s"), (100.0, "100/s"), (1e3, "1000/s"))),
+    Axis(words("compare.coverage_axis"), 0.0, 1.0, False, ((0.5, "50%"), (1.0, "100%"))),
 )
+SHARES = ("precision", "recall", "coverage")
 
 
 def summary(lanes: Sequence[Lane], num: int) -> str:
     """The trilemma as a picture, and the same numbers as a table with the sizes of their samples."""
-    marks = [svg.Mark(lane.title, lane.colour, _values(lane)) for lane in lanes]
-    heads = "".join(
-        f'<th scope="col">{both(f"compare.{key}")}<small>{both(f"compare.column_{key}")}</small></th>'
-        for key in ("quality", "coverage", "speed")
-    )
+    usual = {key: usual_num([lane.metrics for lane in lanes], key) for key in ("fid", *SHARES)}
+    marks = [Mark(lane.title, lane.colour, _values(lane), _notes(lane, usual)) for lane in lanes]
+    columns = (("quality", "fid"), *zip(SHARES, SHARES, strict=True), ("speed", ""))
+    heads = "".join(_head(title, key, lanes, usual) for title, key in columns)
     last = (
         f'<th scope="col">{both("compare.of_run", n=num)}<small>{both("compare.column_judged")}</small></th>'
     )
-    rows = "".join(_row(lane) for lane in lanes)
+    rows = "".join(_row(lane, usual) for lane in lanes)
+    save = saving.buttons("trilemma", "#pg-below .pg-trilemma", ["#pg-below h2"])
     return (
-        f'<section class="pg-summary"><figure>{svg.trilemma_svg(AXES, marks)}'
-        f"<figcaption>{both('compare.outward')}</figcaption></figure>"
+        f'<section class="pg-summary"><div><figure>{trilemma_svg(AXES, marks)}'
+        f"<figcaption>{both('compare.outward')}</figcaption></figure>{save}</div>"
         f'<div><h2>{both("compare.summary")}</h2><div class="pg-scroll"><table><thead><tr><th scope="col">'
         f"{both('compare.model')}</th>{heads}{last}</tr></thead><tbody>{rows}</tbody></table></div>"
-        f'<p class="pg-note">{both("compare.note")}</p></div></section>'
+        f'{_unequal(lanes, usual)}<p class="pg-note">{both("compare.note")}</p></div></section>'
     )
+
+
+def _head(title: str, key: str, lanes: Sequence[Lane], usual: Mapping[str, int | None]) -> str:
+    """A column's title, and how many pictures its numbers are of, but for those that say otherwise."""
+    same = [lane.metrics[key] for lane in lanes if key in lane.metrics and not _apart(lane, key, usual)]
+    small = both(f"compare.column_{title}") + (f"<br>{sizes(same[0])}" if same else "")
+    return f'<th scope="col">{both(f"compare.{title}")}<small>{small}</small></th>'
+
+
+def usual_num(cards: Sequence[Mapping[str, Any]], key: str) -> int | None:
+    """The number of samples that most cards have a number on, the larger one of two; None without a card."""
+    nums = [metrics[key]["num"] for metrics in cards if key in metrics]
+    return max(nums, key=lambda num: (nums.count(num), num), default=None)
+
+
+def _apart(lane: Lane, key: str, usual: Mapping[str, int | None]) -> bool:
+    """Whether a number is of another number of samples than the others' are."""
+    return key in lane.metrics and lane.metrics[key]["num"] != usual[key]
+
+
+def _notes(lane: Lane, usual: Mapping[str, int | None]) -> tuple[str, ...]:
+    """For each of `AXES` the N of a number that does not compare with the others."""
+    keys = ("fid", "", "coverage")
+    return tuple(f"N = {lane.metrics[key]['num']:,}" if _apart(lane, key, usual) else "" for key in keys)
+
+
+def _unequal(lanes: Sequence[Lane], usual: Mapping[str, int | None]) -> str:
+    """Who was measured on another number of samples, and why that does not compare."""
+    odd = [
+        f"{lane.title} (N = {lane.metrics['fid']['num']:,})" for lane in lanes if _apart(lane, "fid", usual)
+    ]
+    if not odd:
+        return ""
+    said = both("compare.unequal", models=", ".join(odd), num=f"{usual['fid']:,}")
+    return f'<p class="pg-note pg-unequal">{said}</p>'
 
 
 def _values(lane: Lane) -> tuple[float | None, float | None, float | None]:
@@ -127,22 +163,38 @@ def _values(lane: Lane) -> tuple[float | None, float | None, float | None]:
     )
 
 
-def _row(lane: Lane) -> str:
-    quality, speed, coverage = _values(lane)
+def _row(lane: Lane, usual: Mapping[str, int | None]) -> str:
+    quality, speed, _ = _values(lane)
     swatch = f'<i class="pg-swatch" style="--c:var(--pg-{lane.colour % svg.NUM_COLOURS})"></i>'
+    cells = [_cell(lane, "fid", None if quality is None else f"{number(quality)}×", usual)]
+    for key in SHARES:
+        share = lane.metrics.get(key, {}).get("value")
+        cells.append(_cell(lane, key, None if share is None else f"{share:.1%}", usual))
     return (
-        f'<tr><th scope="row">{swatch}{html.escape(lane.title)}</th>'
-        f"{_cell(None if quality is None else f'{quality:.1f}×', lane.metrics.get('fid'))}"
-        f"{_cell(None if coverage is None else f'{coverage:.0%}', lane.metrics.get('coverage'))}"
+        f'<tr><th scope="row">{swatch}{html.escape(lane.title)}</th>{"".join(cells)}'
         f"<td>{DASH if speed is None else number(speed)}</td><td>{_judged(lane)}</td></tr>"
     )
 
 
-def _cell(value: str | None, entry: dict[str, Any] | None) -> str:
-    if value is None or entry is None:
+def _cell(lane: Lane, key: str, value: str | None, usual: Mapping[str, int | None]) -> str:
+    """A number; one that does not compare with the column's says of how many pictures it is."""
+    if value is None:
         return f'<td class="pg-dim">{both("compare.unknown")}</td>'
-    size = f"{entry.get('num', 0):,}"
-    return f"<td>{value}<small>{both('compare.on', num=size)}</small></td>"
+    if _apart(lane, key, usual):
+        small = f"{_n(lane.metrics[key])}<br>{both('compare.odd')}"
+        return f'<td class="pg-odd">{value}<small>{small}</small></td>'
+    return f"<td>{value}</td>"
+
+
+def sizes(entry: Mapping[str, Any]) -> str:
+    """How many pictures a number on a card is of; where neighbours count, the real ones and k too."""
+    if "k" not in entry:
+        return _n(entry)
+    return both("compare.against", n=_n(entry), real=f"{entry['num_real']:,}", k=entry["k"])
+
+
+def _n(entry: Mapping[str, Any]) -> str:
+    return f"N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{entry['num']:,}"
 
 
 def _judged(lane: Lane) -> str:

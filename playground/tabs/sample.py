@@ -12,7 +12,7 @@ import torch
 from playground import __version__, hub, race, registry, validation
 from playground.locale import both
 from playground.spec import Control, ModelSpec
-from playground.tabs import about, common, dropped, film
+from playground.tabs import about, card_panel, common, dropped, film
 from playground.tabs.film import Film
 
 ORDER = 10
@@ -48,10 +48,11 @@ def build() -> None:
         with gr.Column(scale=3, min_width=320):
             panel = common.html(film.blank(), elem_id="pg-film")
             upload, said = dropped.zone("sample.restore", elem_id="pg-restored")
+    numbers = card_panel.component(registry.spec(first))
     explained = about.component([registry.spec(first)])
     inputs = [name, seed, label, count, *(knob.component for knob in knobs)]
     parts = {"run": run, "panel": panel, "name": name, "upload": upload, "said": said}
-    connect(knobs, list(groups), inputs, [explained, label, count, *groups.values()], parts)
+    connect(knobs, list(groups), inputs, [numbers, explained, label, count, *groups.values()], parts)
     stop.click(stop_sample, queue=False, **common.PRIVATE)
     common.on_show(refresh, None, name)
     common.api(sample, "sample")
@@ -74,7 +75,8 @@ def connect(
         label = gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)
         count = gr.update(value=spec.published.num_pictures) if spec.published else gr.skip()
         groups = (gr.update(visible=spec.name == other) for other in names)
-        return [about.text([spec]), label, count, *groups]
+        numbers = card_panel.strip(spec, own=str(name).startswith(common.MINE))
+        return [numbers, about.text([spec]), label, count, *groups]
 
     @common.guarded
     def restore(content: Any, request: gr.Request) -> list[Any]:

@@ -177,6 +177,7 @@ def _panels(first: ModelSpec) -> dict[str, Any]:
         css_template=train_panel.CHARTS_STYLE,
         elem_id="train-figures",
     )
+    common.html(train_charts.save_buttons())
     film = _film("train-film")
     near = gr.Button(common.word("train.nearest"))
     gr.HTML(locale.both("train.nearest_hint"))

@@ -13,6 +13,7 @@ from playground import svg
 from playground.diagnosis import Diagnosis, possible
 from playground.locale import both, spans, words
 from playground.spec import ModelSpec
+from playground.tabs import saving
 from playground.validation import shown
 
 WIDTH, HEIGHT = 460, 250  # of the losses: small, so that the words stay legible on a telephone
@@ -171,3 +172,10 @@ def panels(
     if any(chart.key == "class_entropy" for chart in charts):
         drawn.append(classes_chart(found))
     return f'<div class="multiples">{"".join(drawn)}</div>' if drawn else ""
+
+
+def save_buttons() -> str:
+    """All the curves as a file, under what the live panel says of the training."""
+    live = "#train-live "
+    titles = [f"{live}.pg-status > span", f"{live}dl > :first-child", f"{live}dl > :last-child"]
+    return saving.buttons("training", f"{live}.curves svg, #train-figures svg", titles)

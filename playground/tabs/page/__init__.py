@@ -77,7 +77,8 @@ def theme() -> gr.themes.Base:
 def look() -> dict[str, Any]:
     """The arguments of `gr.Blocks.launch` that decide how the page looks."""
     language = 'html:not([data-language="zh"]) [lang="zh"], html[data-language="zh"] [lang="en"]'
-    early = f"<style>{language} {{ display: none !important; }}</style><script>{_read('page.js')}</script>"
+    scripts = "".join(f"<script>{_read(name)}</script>" for name in ("page.js", "save.js"))
+    early = f"<style>{language} {{ display: none !important; }}</style>{scripts}"
     return {
         "theme": theme(),
         "css": _read("page.css"),
