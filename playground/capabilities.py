@@ -66,6 +66,7 @@ class HasLatent:
     """Maps a latent to a picture."""
 
     latent_shape: tuple[int, ...]  # of one z, without the batch
+    decode_nfe: int = 1  # network evaluations of a decoding, with a label where there are labels
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, *latent_shape) standard normal latents -> (B, C, H, W) pictures in [-1, 1]."""

@@ -20,6 +20,18 @@ def test_latents_decode(name):
     assert not torch.equal(x, model.decode(-z, labels_for(name, 2)))
 
 
+@having("HasLatent")
+def test_a_decoding_costs_what_the_model_says(name):
+    model, seen = fresh(name), []
+    denoiser = getattr(model, "denoiser", None)
+    if denoiser is None:
+        assert model.decode_nfe == 1
+        return
+    denoiser.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    model.decode(torch.randn(2, *model.latent_shape, generator=rng()), labels_for(name, 2))
+    assert sum(seen) == 2 * model.decode_nfe
+
+
 @having("Encodes")
 def test_pictures_encode(name):
     model = fresh(name)

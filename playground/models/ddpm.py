@@ -80,6 +80,7 @@ class DDPM(GenerativeModel, Samples, HasLatent, Encodes, HasScore, HasLikelihood
     """Class-conditional diffusion with a U-Net that predicts v."""
 
     denoiser: nn.Module  # a UNet, or what a subclass puts in its place
+    decode_nfe = 100  # 50 steps, with the label and without
     likelihood = "bound"
     levels = 256
 

@@ -60,6 +60,7 @@ class DDPMMini(DDPM):
     """DDPM around a network that has no skips and knows neither t nor the label."""
 
     config: DDPMMiniConfig
+    decode_nfe = 50
 
     def __init__(self, config: DDPMMiniConfig) -> None:
         """As DDPM, with the encoder-decoder in the U-Net's place."""

@@ -262,7 +262,7 @@ def walked(asked: Asked, path: str, num: int, session: str) -> tuple[torch.Tenso
                 with run.turn(), torch.no_grad():
                     next(work)
             except StopIteration as over:
-                return over.value[path][1:]
+                return over.value[0][path][1:]
     raise InvalidInput("latent.was_stopped")
 
 

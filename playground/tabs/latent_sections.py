@@ -1,7 +1,8 @@
 """The Latent tab's sections: each yields how much is done, 0 to 1, and at last what its panel is sent."""
 
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any
+from time import perf_counter
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -29,32 +30,39 @@ Section = Iterator[float | str]
 _CODES: "WeakKeyDictionary[Any, tuple[Tensor, Tensor, Tensor]]" = WeakKeyDictionary()
 
 
-def _decoded(
-    model: Any, asked: Asked, z: Tensor, low: float = 0.0, spread: float | None = None
-) -> Generator[float, None, Tensor]:
-    """Decode latents, reporting the share from `low` to 1; gives (B, C, H, W) back."""
+class Decoded(NamedTuple):
+    """Pictures (B, C, H, W), and in HTML what each of them has cost."""
+
+    x: Tensor
+    cost: str
+
+
+def _decoded(model: Any, asked: Asked, z: Tensor, low: float = 0.0) -> Generator[float, None, Decoded]:
+    """Decode latents, reporting the share from `low` to 1."""
     parts: list[Tensor] = []
-    spread = asked.spread if spread is None else spread
-    for part in latent.decode(model, z, asked.labels(len(z)), asked.chunk, spread):
+    seconds, start = 0.0, perf_counter()
+    for part in latent.decode(model, z, asked.labels(len(z)), asked.chunk, asked.spread):
+        seconds += perf_counter() - start
         parts.append(part)
         yield low + (1 - low) * sum(map(len, parts)) / len(z)
-    return torch.cat(parts)
+        start = perf_counter()  # what the page does with a share is not the model's time
+    return Decoded(torch.cat(parts), f"&nbsp;· {panel.cost(model.decode_nfe, seconds, len(z))}")
 
 
 def paths(
     model: Any, asked: Asked, names: Sequence[str], num: int
-) -> Generator[float, None, dict[str, tuple[Tensor, Tensor, Smoothness]]]:
-    """Walk each named path once: its latents, its pictures and how evenly they change."""
+) -> Generator[float, None, tuple[dict[str, tuple[Tensor, Tensor, Smoothness]], str]]:
+    """Walk each named path once: its latents, its pictures and how evenly they change; and the cost."""
     a, b = ends(model, asked)
     z = torch.cat([latent.PATHS[name](a, b, latent.moments(num)) for name in names])
-    x = yield from _decoded(model, asked, z)
+    x, cost = yield from _decoded(model, asked, z)
     found = zip(names, z.split(num), x.split(num), strict=True)
-    return {name: (codes, seen, latent.measure(seen, asked.spec)) for name, codes, seen in found}
+    return {name: (codes, seen, latent.measure(seen, asked.spec)) for name, codes, seen in found}, cost
 
 
 def interpolation(model: Any, asked: Asked, num: int) -> Section:
     """Every way from one end to the other, strip below strip, with their numbers."""
-    found = yield from paths(model, asked, list(latent.PATHS), num)
+    found, cost = yield from paths(model, asked, list(latent.PATHS), num)
     if isinstance(model, HasStyles):
         z, t = ends(model, asked), latent.moments(num)
         x = latent.style_path(model, z, asked.labels(2), t, asked.spread)
@@ -64,7 +72,7 @@ def interpolation(model: Any, asked: Asked, num: int) -> Section:
     status = both("latent.from_to", model=asked.spec.title) + f"<b>{_end(asked, 0)} → {_end(asked, 1)}</b>"
     yield panel.reel(
         [strip for strip, _ in strips], [f"{100 * t:.0f}%" for t in latent.moments(num).tolist()],
-        status + _held(asked), note=both(f"latent.paths_{smooth.seen_by}"),
+        status + _held(asked) + cost, note=both(f"latent.paths_{smooth.seen_by}"),
         thumbs=_thumbs(model, asked, (0, 1)), history=[line for _, line in strips],
         downloads=panel.downloads(x, f"{asked.spec.name}-{asked.seeds[0]}-{asked.seeds[1]}"),
     )  # fmt: skip
@@ -129,14 +137,14 @@ def grid(model: Any, asked: Asked, others: tuple[int, int] | None, num: int) -> 
     if others is not None:
         more = [latent.draw(model, seed, asked.spread) for seed in others]
         corners = torch.cat([corners, *more])
-    x = yield from _decoded(model, asked, latent.sheet(corners, num))
+    x, cost = yield from _decoded(model, asked, latent.sheet(corners, num))
     names = [_end(asked, 0), _end(asked, 1)]
     if others is None:
         names = [names[0], "", "", names[1]]
     else:
         names += [both("latent.seed_number", seed=seed) for seed in others]
     note = both("latent.grid_note_2" if others is None else "latent.grid_note_4")
-    status = both("latent.grid_status", model=asked.spec.title, num=num * num) + _held(asked)
+    status = both("latent.grid_status", model=asked.spec.title, num=num * num) + _held(asked) + cost
     yield panel.plane(x, num, status, corners=names, note=note)
 
 
@@ -156,7 +164,7 @@ def chart(model: Any, asked: Asked) -> Section:
     """The map: where test pictures lie, and what every place decodes to."""
     z, _, labels = yield from codes(model, asked)
     plane = directions.plane(z)
-    x = yield from _decoded(model, asked, plane.cells(NUM_CELLS), 0.8)
+    x, cost = yield from _decoded(model, asked, plane.cells(NUM_CELLS), 0.8)
     places = plane.place(z)
     inside = ((places >= 0) & (places <= 1)).all(1)
     across, up = (1000 * places[inside]).round().int().T
@@ -167,7 +175,7 @@ def chart(model: Any, asked: Asked) -> Section:
     dims = z[0].numel()
     key = "latent.map_note_2" if dims == 2 else "latent.map_note"
     note = both(key, dims=dims, share=f"{plane.share:.0%}")
-    status = both("latent.map_status", model=asked.spec.title, num=len(z))
+    status = both("latent.map_status", model=asked.spec.title, num=len(z)) + cost
     names = list(data.load(asked.spec.dataset, "test").classes)
     yield panel.plane(x, NUM_CELLS, status, points=points, names=names, note=note)
 
@@ -189,14 +197,14 @@ def arithmetic(model: Any, asked: Asked, source: int, target: int) -> Section:
         moves[both(f"latent.{name}")] = directions.contrast(z, values, labels)
     weights = STRENGTHS.view(-1, *[1] * (z.dim() - 1))
     shifted = torch.cat([base + weights * move for move in moves.values()])
-    pictures = yield from _decoded(model, asked, shifted, 0.8)
+    pictures, cost = yield from _decoded(model, asked, shifted, 0.8)
     strips = zip(moves, pictures.split(len(STRENGTHS)), strict=True)
     rows_ = [panel.row(title, strip) for title, strip in strips]
     again = pictures[len(STRENGTHS) // 2][None]
     thumbs = [panel.thumb(both("latent.as_seen") + _read_as(seen, asked), seen)]
     yield panel.reel(
         rows_, [f"{s:+.2f}" for s in STRENGTHS.tolist()],
-        both("latent.arithmetic_status", model=asked.spec.title),
+        both("latent.arithmetic_status", model=asked.spec.title) + cost,
         start=len(STRENGTHS) // 2, note=both("latent.arithmetic_note", num=len(z)),
         thumbs=[*thumbs, panel.thumb(both("latent.again"), again)],
     )  # fmt: skip
