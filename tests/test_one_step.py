@@ -68,7 +68,7 @@ def test_the_teachers_ways_are_its_own_pictures():
 
 def test_average_velocities_lead_along_the_ways():
     """u (t - r) over a pair of points is the sum of what the steps between them go: eq. 3."""
-    learner, seen = student(), {}
+    learner, seen = student(fresh=4), {}
     learner.learn_from(teacher())
 
     def remember(xt, r, t, labels, target):
@@ -80,11 +80,26 @@ def test_average_velocities_lead_along_the_ways():
     ways = learner.walk(torch.randn(4, 1, 8, 8, generator=seeded(3)), torch.arange(4))
     xr = seen["xt"] - (seen["t"] - seen["r"]).view(-1, 1, 1, 1) * seen["target"]
     first, last = ((8 * (1 - seen[key])).round().long() for key in ("t", "r"))
-    way = torch.arange(4).repeat(4)
-    torch.testing.assert_close(seen["xt"], ways[first, way])
-    torch.testing.assert_close(xr, ways[last, way], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(seen["xt"], ways[first, seen["labels"]])  # labels tell the four apart
+    torch.testing.assert_close(xr, ways[last, seen["labels"]], atol=1e-5, rtol=1e-5)
     assert (last > first).all()
     assert (first[:4] == 0).all() and (last[:8] == 8).all(), "whole ways are among them"
+
+
+def test_the_newest_ways_are_kept_and_survive_a_checkpoint():
+    learner, other = student(fresh=4, pool=6), student(fresh=4, pool=6)
+    master = teacher()
+    for model in (learner, other):
+        model.learn_from(master)
+    for turn in range(2):
+        learner.from_teacher(noise(8), torch.full((8,), turn), seeded(turn))
+    assert learner.known["labels"].tolist() == [0, 0, 1, 1, 1, 1]
+    newest = learner.walk(torch.randn(4, 1, 8, 8, generator=seeded(1)), torch.ones(4, dtype=torch.long))
+    torch.testing.assert_close(learner.known["ways"][2:], newest.transpose(0, 1))
+    other.remember(copy.deepcopy(learner.memory()))
+    for model in (learner, other):
+        model.from_teacher(noise(8), torch.full((8,), 2), seeded(2))
+    assert torch.equal(learner.known["ways"], other.known["ways"])
 
 
 def test_the_derivative_is_that_of_finite_differences():

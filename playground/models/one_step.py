@@ -15,14 +15,15 @@ There are two ways to learn u. With flow matching's weights as a teacher, eq. 3 
 teacher walks from noise to data in a few Euler steps, and u_hat is fitted to what lies between any two points
 of its way, as when flow maps are distilled (2406.07507). Without a teacher u_hat is fitted to the right side
 of eq. 6, which holds u_hat itself (eq. 9 and 10, algorithm 1). At equal time of a CPU the first gave the
-better pictures in one step, as its targets stand still and need no derivative of the network.
+better pictures in one step, as its targets stand still and need no derivative of the network, and a way
+that has been walked serves several updates.
 
 Differences from the paper: the teacher; times spread evenly instead of log-normally, every second r being 0,
 where one step ends.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,15 +56,17 @@ class OneStepConfig(FlowMatchingConfig):
     Attributes:
         guidance: scale of the guidance that is built in.
         walk: Euler steps of the teacher from noise to data.
-        pairs: how many pairs of points of each of its ways an update looks at.
+        fresh: ways that it walks in every update.
+        pool: ways that are kept to learn from, the newest: walking one costs more than learning from it.
         same: without a teacher, share of a batch with r = t, where the loss is flow matching's.
         power: p of the loss's weights 1 / (error^2 + c)^p (eq. 22); 1/2 gives the error's norm.
     """
 
     unet: UNetConfig = UNetConfig(extra=TIMES)
-    guidance: float = 1.5
+    guidance: float = 1.3
     walk: int = 8
-    pairs: int = 4
+    fresh: int = 16
+    pool: int = 1024
     same: float = 0.5
     power: float = 0.5
 
@@ -79,6 +82,7 @@ class OneStep(GenerativeModel, Samples, HasLatent):
         self.max_norm = 0.0
         self.denoiser = UNet(config.unet)
         self.teachers: list[FlowMatching] = []  # a list, so that its weights are not this model's
+        self.known: dict[str, Tensor] = {}  # ways (N, walk + 1, C, H, W) and their labels (N,)
         if self.denoiser.extra is not None:
             nn.init.zeros_(self.denoiser.extra.weight)
             nn.init.zeros_(self.denoiser.extra.bias)
@@ -112,16 +116,28 @@ class OneStep(GenerativeModel, Samples, HasLatent):
         update((weights * errors).mean(), optimizers["denoiser"], self.max_norm)
         return {"loss": errors.mean().item() / batch.x[0].numel()}
 
+    def memory(self) -> dict[str, Tensor]:
+        """The ways that are kept."""
+        return self.known
+
+    def remember(self, memory: Mapping[str, Tensor]) -> None:
+        """Take over what `memory` returned."""
+        self.known = dict(memory)
+
     def from_teacher(self, x: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Errors against what the teacher's ways say of eq. 3; of x (B, C, H, W) only the shape counts."""
-        steps, pairs = self.config.walk, self.config.pairs
-        labels = labels[: max(1, len(x) // pairs)]
-        ways = self.walk(randn((len(labels), *x.shape[1:]), generator, x.device), labels)
-        first, last = self.ends(len(labels), generator, x.device)
-        way = torch.arange(len(labels), device=x.device).repeat(pairs)
-        xt, xr = ways[first, way], ways[last, way]
+        steps, size, device = self.config.walk, self.config.pool, x.device
+        fresh = labels[: self.config.fresh]
+        walked = self.walk(randn((len(fresh), *x.shape[1:]), generator, device), fresh).transpose(0, 1)
+        for key, new in {"ways": walked, "labels": fresh}.items():
+            kept = self.known.get(key, new[:0]).to(device)
+            self.known[key] = torch.cat([kept, new])[-size:]
+        ways, way = self.known["ways"], randint(len(self.known["ways"]), len(x), generator, device)
+        first, last = self.ends(len(x), generator, device)
+        xt, xr = ways[way, first], ways[way, last]
         t, r = 1 - first / steps, 1 - last / steps
-        return self.errors(xt, r, t, labels[way], (xt - xr) / (t - r).view(-1, 1, 1, 1))
+        target = (xt - xr) / (t - r).view(-1, 1, 1, 1)
+        return self.errors(xt, r, t, self.known["labels"][way], target)
 
     @torch.no_grad()
     def walk(self, eps: Tensor, labels: Tensor) -> Tensor:
@@ -135,16 +151,16 @@ class OneStep(GenerativeModel, Samples, HasLatent):
         return torch.stack(ways)
 
     def ends(self, num: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
-        """(pairs * num,) steps where a pair begins and where it ends, later.
+        """(num,) steps where a pair begins and where it ends, later.
 
-        The first pair of every way is the whole way, the second ends with it, the others are any.
+        A quarter of the pairs are whole ways, another quarter end with them, the others are any.
         """
-        steps, pairs = self.config.walk, self.config.pairs
-        first = (rand((pairs, num), generator, device) * steps).long()
-        first[0] = 0
-        last = first + 1 + (rand((pairs, num), generator, device) * (steps - first)).long()
-        last[:2] = steps
-        return first.flatten(), last.flatten()
+        steps = self.config.walk
+        first = (rand((num,), generator, device) * steps).long()
+        first[: num // 4] = 0
+        last = first + 1 + (rand((num,), generator, device) * (steps - first)).long()
+        last[: num // 2] = steps
+        return first, last
 
     def from_itself(self, x0: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Errors against eq. 6 (algorithm 1), where r = t those of flow matching."""
