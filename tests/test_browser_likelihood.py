@@ -75,7 +75,8 @@ def test_a_drawn_digit_goes_through_models(section):
     board.evaluate("board => { board.querySelector('.pg-done').className = ''; }")  # of the run before
     page.locator("#pg-likelihood-families button.pg-run").click()
     page.wait_for_function(
-        "before => document.querySelector('#pg-families-board .pg-status img').src !== before", arg=drawn
+        "before => (document.querySelector('#pg-families-board .pg-status img')?.src ?? before) !== before",
+        arg=drawn,
     )
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
