@@ -83,8 +83,7 @@ def look(model: Any, x: Tensor, label: int | None = None, num: int = 8) -> Seen:
     x = x.to(where)
     labels = model.guess(x) if label is None else torch.tensor([label], device=where)
     mu, logvar = model.posterior(x, labels)
-    many = None if labels is None else labels.expand(num)
-    log_px, _ = model.bound(x.expand(num, -1, -1, -1), torch.Generator().manual_seed(0), many)
+    log_px, *_ = model.draws(x, num, torch.Generator().manual_seed(0), labels)
     std, again = (0.5 * logvar).exp(), model.decode(mu, labels)
     taken = None if labels is None else int(labels[0])
     kl = kl_to_prior(mu, logvar)[0]

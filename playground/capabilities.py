@@ -183,17 +183,18 @@ class HasPosterior:
         """The labels that explain pictures best, (B,) int64; None where there are no labels."""
         return None
 
-    def bound(
-        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) -> (B,) log p(x|z), one z ~ q each, and (B,) KL; their difference is the ELBO's."""
+    def draws(
+        self, x: Tensor, num: int, generator: torch.Generator, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, C, H, W) -> log p(x|z) and log p(z) / q(z|x), z ~ q, each (num, B); and the exact KL, (B,)."""
         raise TypeError(f"{type(self).__name__} has no posterior.")
 
     def log_weights(
         self, x: Tensor, num: int, generator: torch.Generator, labels: Tensor | None = None
     ) -> Tensor:
         """(1, C, H, W) -> (num,) draws of log p(x|z) p(z) / q(z|x), z ~ q; their mean is the ELBO."""
-        raise TypeError(f"{type(self).__name__} has no posterior.")
+        log_px, log_ratio, _ = self.draws(x, num, generator, labels)
+        return (log_px + log_ratio)[:, 0]
 
 
 class FlowStep(NamedTuple):

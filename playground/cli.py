@@ -6,6 +6,7 @@ of what nobody expected.
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -202,6 +203,9 @@ def pretrain(
         bool, typer.Option("--from-weights", help="Without a checkpoint, go on from the shipped weights.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the weights, the order of the pictures and all noise.")] = 0,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A switch of the training.")
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--evaluate/--no-evaluate", help="Put metrics on the card.")
     ] = True,
@@ -211,6 +215,7 @@ def pretrain(
 
     validation.model(name)
     validation.seed(seed)
+    switches = validation.turned(set_ or [], registry.spec(name))
     if minutes is not None:
         validation.number(minutes, "minutes", 0.01, 10_080)
     checkpoint = full_run.checkpoint_path(name)
@@ -218,8 +223,9 @@ def pretrain(
         console.check_writable(folder)
     if resume and not checkpoint.is_file() and not from_weights and distributed.is_main():
         print(f"There is no checkpoint of {name} yet: starting from the beginning.", file=sys.stderr)
-    how: Any = {"minutes": minutes, "resume": resume, "from_weights": from_weights, "seed": seed}
-    _follow(full_run.pretrain(name, **how), _how_to_resume(name, minutes, seed))
+    how: Any = {"resume": resume, "from_weights": from_weights, "switches": switches}
+    events = full_run.pretrain(name, minutes=minutes, seed=seed, **how)
+    _follow(events, _how_to_resume(name, minutes, seed, set_ or []))
     if not distributed.is_main():
         return
     print(f"The weights are in {weights.folder(name)}.", flush=True)
@@ -240,8 +246,9 @@ def _follow(events: Any, how_to_resume: str) -> None:
                 print(f"{listing.training_line(event)}  {duration(event.eta)} left", flush=True)
 
 
-def _how_to_resume(name: str, minutes: float | None, seed: int) -> str:
+def _how_to_resume(name: str, minutes: float | None, seed: int, pairs: list[str]) -> str:
     options = (f" --minutes {minutes:g}" if minutes else "") + (f" --seed {seed}" if seed else "")
+    options += "".join(f" --set {shlex.quote(pair)}" for pair in pairs)
     return f"`python -m playground pretrain {name}{options} --resume` goes on from there."
 
 

@@ -4,7 +4,7 @@ import datetime
 import importlib.metadata
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def pretrain(
     resume: bool = False,
     from_weights: bool = False,
     seed: int = 0,
+    switches: Mapping[str, Any] | None = None,
 ) -> Iterator[TrainEvent]:
     """Train a model by its recipe, yielding after every update; ends by writing weights, card and replay.
 
@@ -44,6 +45,7 @@ def pretrain(
         from_weights: without a checkpoint, go on from the shipped weights at the step their card counts; the
             optimisers start anew.
         seed: of the initial weights, the order of the pictures and all noise.
+        switches: checked values by key that differ from the spec's; the card tells of them.
 
     Raises:
         WeightsError: if the checkpoint does not fit.
@@ -53,7 +55,7 @@ def pretrain(
     images = data.load(spec.dataset, "train")
     path = checkpoint_path(name)
     with distributed.together() as where:
-        training = Training(spec, images, seed=seed, device=where, minutes=minutes)
+        training = Training(spec, images, seed=seed, device=where, minutes=minutes, switches=switches)
         if resume and path.is_file():
             recorder = replay.Recorder(training.resume(path)["replay"])
         else:

@@ -23,7 +23,6 @@ from playground.seeding import seeded
 from playground.spec import Batch, GenerativeModel, ModelSpec, Recipe
 from playground.weights import WeightsError, atomic_write
 
-NUM_PREVIEWS = previews.NUM_PREVIEWS
 _RECALIBRATION_BATCHES = 32
 _SNAPSHOT_EVERY = 50  # steps between copies of the last good state
 
@@ -194,9 +193,8 @@ class Training:
 
     def preview(self) -> Tensor | None:
         """(16, C, H, W) in [-1, 1] on the CPU, of the same things every time; None in a hurry."""
-        drawn = previews.draw(
-            self.spec, self.best_model(), self.dataset, self.seed, self.device, lambda: self.hurry
-        )
+        what = self.spec, self.best_model(), self.dataset
+        drawn = previews.draw(*what, self.seed, self.device, lambda: self.hurry)
         self.model.train()
         return None if self.hurry else drawn
 
@@ -250,7 +248,11 @@ class Training:
         return state["extra"]
 
     def go_on_at(self, card: Mapping[str, Any]) -> None:
-        """Take the model as it now is, with the weights of that card, for the state after their training."""
+        """Go on where that card's weights, now the model's, were left; switches given here win over its."""
+        past, mine = card.get("changes", []), self.changes
+        for _, values in [*past, *mine]:
+            self.tune(values)
+        self.changes = [*map(tuple, past), *((card["num_steps"], values) for _, values in mine)]
         self.step, self.elapsed = card["num_steps"], 60 * card["training_minutes"]
         self.num_images, self.origin = card["num_images"], card["sha256"]
         self.budgets = card["minutes"] + self.budgets

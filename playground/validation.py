@@ -211,15 +211,26 @@ def switches(spec: ModelSpec, recipe: Recipe, values: Any, *, running: bool = Fa
 
 def assignments(pairs: Sequence[str], spec: ModelSpec) -> dict[str, Any]:
     """The command line's ``key=value`` texts as checked controls, the rest at their defaults."""
-    known = {item.key: item for item in spec.controls}
+    name = Term("errors.name.control", {"model": spec.title})
+    return controls(spec, _assigned(pairs, spec.controls, name))
+
+
+def turned(pairs: Sequence[str], spec: ModelSpec) -> dict[str, Any]:
+    """The command line's ``key=value`` texts as checked switches of a training, those that were named."""
+    name = Term("errors.name.switch", {"model": spec.title})
+    return switches(spec, spec.recipe, _assigned(pairs, switches_of(spec, spec.recipe), name))
+
+
+def _assigned(pairs: Sequence[str], known: Sequence[Control], name: Term) -> dict[str, Any]:
+    items = {item.key: item for item in known}
     values: dict[str, Any] = {}
     for pair in pairs:
         key, separator, word = pair.partition("=")
         if not separator or not key.strip():
             raise InvalidInput("errors.assignment", value=shown(pair))
-        key = choice(key.strip(), Term("errors.name.control", {"model": spec.title}), known)
-        values[key] = parse(word.strip(), known[key].kind)
-    return controls(spec, values)
+        key = choice(key.strip(), name, items)
+        values[key] = parse(word.strip(), items[key].kind)
+    return values
 
 
 def parse(word: str, kind: str) -> Any:

@@ -14,7 +14,7 @@ from cli_helpers import PLAIN, ROOT, TINY, draw, give_weights, only, refused, ru
 from cli_helpers import untouched as untouched  # a fixture for every test here
 from tiny import TinyConfig
 
-from playground import console, evaluation, pretrain, registry, weights
+from playground import cli, console, evaluation, pretrain, registry, weights
 
 
 def test_pretraining_writes_weights_card_and_replay(capsys, monkeypatch):
@@ -52,6 +52,24 @@ def test_going_on_from_weights_counts_on_and_says_from_which(capsys, monkeypatch
     assert content != (weights.folder("tiny") / "model.safetensors").read_bytes()
     curve = json.loads((weights.folder("tiny") / "replay.json").read_text())["losses"]["loss"]
     assert [step for step, _ in curve] == list(range(1, 21))
+
+
+def test_switches_of_a_run_are_set_told_on_the_card_and_kept(capsys, monkeypatch):
+    only(monkeypatch, TINY)
+    status, _, _ = run(capsys, "pretrain", "tiny", "--set", "decay=none", "--no-evaluate")
+    first = registry.card("tiny")
+    assert (
+        status == 0 and first["switches"]["decay"] == "none" and first["changes"] == [[0, {"decay": "none"}]]
+    )
+    only(monkeypatch, replace(TINY, recipe=replace(TINY.recipe, num_steps=20)))
+    again = ("pretrain", "tiny", "--from-weights", "--no-evaluate", "--set", "lr=0.5")
+    assert run(capsys, *again)[0] == 0
+    second = registry.card("tiny")
+    assert second["changes"] == [[0, {"decay": "none"}], [first["num_steps"], {"lr": 0.5}]]
+    assert second["switches"]["decay"] == "none" and second["switches"]["lr"] == 0.5
+    assert "beta" in refused(capsys, "pretrain", "tiny", "--set", "beta=1")
+    assert "decay" in refused(capsys, "pretrain", "tiny", "--set", "decay=sudden")
+    assert "--set lr=0.5" in cli._how_to_resume("tiny", None, 0, ["lr=0.5"])
 
 
 def test_divergence_is_one_line(capsys, monkeypatch):

@@ -12,7 +12,7 @@ from contract_helpers import NAMES, draw, fresh, having, labels_for, rng
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
-from playground import data, registry, training, validation
+from playground import data, previews, registry, training, validation
 from playground.spec import Batch, GenerativeModel
 
 FAMILIES = {"vae", "gan", "autoregressive", "flow", "diffusion", "hybrid", "classifier"}
@@ -203,7 +203,7 @@ def test_previews_are_sixteen_pictures(name):
     run = trained_on_few(name)
     shape = data.load(run.spec.dataset, "test").images.shape[1:]
     one, two = run.preview(), run.preview()
-    assert one.shape == (training.NUM_PREVIEWS, *shape) and one.isfinite().all() and not one.requires_grad
+    assert one.shape == (previews.NUM_PREVIEWS, *shape) and one.isfinite().all() and not one.requires_grad
     assert torch.equal(one, two), "fixed latents"
     assert run.model.training
 

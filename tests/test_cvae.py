@@ -135,7 +135,7 @@ def test_beta_weighs_kl_in_the_update():
         for step in range(30):
             told[beta] = model.train_step(batch(64, step), optimizers)["kl"]
     assert told[20.0] < 0.5 * told[1.0]
-    assert [switch.key for switch in SPECS[0].switches] == ["beta"]
+    assert [switch.key for switch in SPECS[0].switches] == ["beta", "num_samples"]
 
 
 def test_samples_take_the_label_and_draw_one_where_none_is_given():

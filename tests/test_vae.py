@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from playground import data
-from playground.models.vae import SPECS, VAE, VAEConfig, bernoulli_log_prob
+from playground.models.vae import SPECS, VAE, VAEConfig, bernoulli_log_prob, lower_bound
 from playground.nn import kl_to_prior
 from playground.spec import Batch, Recipe
 
@@ -139,6 +139,25 @@ def test_beta_weighs_kl_in_the_update_and_in_nothing_that_is_reported_or_saved()
     (plain, weights), (told, same), (strong, pressed) = after(None), after(1.0), after(20.0)
     assert torch.equal(weights, same), "1 is the default"
     assert plain == told == strong and not torch.equal(weights, pressed)
+
+
+def test_more_codes_of_a_picture_climb_the_importance_weighted_bound():
+    """L_k as `iwae` has it, from the same draws, and a gradient of its own."""
+    x, k = binary(), 5
+    model = small()
+    terms = model.draws(x, k, torch.Generator().manual_seed(0))
+    assert [term.shape for term in terms] == [(k, len(x)), (k, len(x)), (len(x),)]
+    weights = (terms[0] + terms[1]).double().exp().mean(dim=0).log()
+    assert torch.allclose(lower_bound(*terms).double(), weights, atol=1e-3)
+    one = model.draws(x, 1, torch.Generator().manual_seed(0))
+    assert torch.allclose(lower_bound(*one, 3.0), one[0][0] - 3 * one[2]), "one code: the ELBO's exact KL"
+    told = {}
+    for num in (1, k):
+        model = small()
+        model.tune({"num_samples": num})
+        optimizers = model.make_optimizers(HP)
+        told[num] = [model.train_step(batch(), optimizers)["loss"] for _ in range(3)]
+    assert told[k][2] < told[k][0] < told[1][0], "a tighter bound, which falls"
 
 
 def test_a_large_beta_empties_the_codes():

@@ -8,9 +8,9 @@ similar pictures. With q(z|x) = N(mu, diag exp(logvar)) and p(z) = N(0, I) (eq. 
 
 Differences from the paper: residual convolutions (1512.03385) instead of one hidden layer; pixels are made
 black or white anew every time a picture is seen (Salakhutdinov & Murray 2008); the weight of KL grows from 0
-to 1 at the start (1602.02282), after which the loss is the plain bound. `VAE.iwae` is the tighter,
-importance-weighted bound (Burda et al. 2015, arXiv:1509.00519). A switch multiplies KL by beta (the beta-VAE,
-Higgins et al. 2017, analysed in arXiv:1804.03599); the shipped weights are trained with 1, the bound itself.
+to 1 at the start (1602.02282), after which the loss is the bound. A switch multiplies KL by beta (the
+beta-VAE, Higgins et al. 2017, analysed in arXiv:1804.03599); another climbs the tighter, importance-weighted
+bound of k codes (Burda et al. 2015, arXiv:1509.00519), with which `vae`'s shipped training ends.
 """
 
 import math
@@ -72,6 +72,16 @@ def bernoulli_log_prob(logits: Tensor, x: Tensor) -> Tensor:
     return -F.softplus(-x * logits).flatten(1).sum(dim=1)
 
 
+def lower_bound(log_px: Tensor, log_ratio: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
+    """(B,) bounds of log p(x) from what `VAE.draws` gives: L_k (1509.00519, eq. 8), with one code the ELBO.
+
+    The ELBO takes the exact KL, which varies less than a draw of it; `beta` weighs log p(z) / q(z|x).
+    """
+    if len(log_px) == 1:
+        return log_px[0] - beta * kl
+    return (log_px + beta * log_ratio).logsumexp(dim=0) - math.log(len(log_px))
+
+
 class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood, HasPosterior):
     """A convolutional variational autoencoder with Bernoulli pixels.
 
@@ -81,6 +91,7 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood, HasPoster
     likelihood = "bound"
     levels = 2
     beta = 1.0  # weight of KL
+    num_samples = 1  # codes of a picture in training, k
     temperature = 1.0  # of samples, where none is asked for
 
     def __init__(self, config: VAEConfig) -> None:
@@ -94,8 +105,9 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood, HasPoster
         self.to(memory_format=torch.channels_last)
 
     def tune(self, values: Mapping[str, Any]) -> None:
-        """Set ``beta``; it is no part of the state_dict, for it matters to training only."""
+        """Set ``beta`` and ``num_samples``; no part of the state_dict, for they matter to training only."""
         self.beta = float(values.get("beta", self.beta))
+        self.num_samples = int(values.get("num_samples", self.num_samples))
 
     def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
         """One for both networks: they climb the same bound."""
@@ -111,30 +123,37 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood, HasPoster
         """(B, latent_dim) -> (B, C, 28, 28) log-odds of each pixel's being white."""
         return self.decoder(z)
 
-    def bound(
-        self, x: Tensor, generator: torch.Generator, labels: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The two terms of the evidence lower bound with one z for each picture (1312.6114, eq. 10).
+    def draws(
+        self, x: Tensor, num: int, generator: torch.Generator, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw `num` codes z ~ q(z|x) of each picture: what every bound is made of.
 
         Args:
             x: (B, C, H, W), every pixel -1 or 1.
+            num: codes of each picture.
             generator: source of eps in z = mu + std * eps.
             labels: (B,) int64 for a conditional model.
 
         Returns:
-            (B,) log p(x|z) and (B,) KL, both in nats; their difference estimates the bound.
+            log p(x|z) and log p(z) / q(z|x), each (num, B), and the exact KL, (B,), all in nats.
         """
         mu, logvar = self.posterior(x, labels)
-        z = mu + (0.5 * logvar).exp() * randn(mu.shape, generator, x.device)
-        return bernoulli_log_prob(self.logits(z, labels), x), kl_to_prior(mu, logvar).sum(dim=1)
+        eps = randn((num, *mu.shape), generator, x.device)
+        z = mu + (0.5 * logvar).exp() * eps
+        logits = self.logits(z.flatten(0, 1), None if labels is None else labels.repeat(num))
+        log_px = bernoulli_log_prob(logits, x.repeat(num, 1, 1, 1)).view(num, -1)
+        log_ratio = 0.5 * (eps.square() + logvar - z.square()).sum(dim=2)  # 2 pi cancels
+        return log_px, log_ratio, kl_to_prior(mu, logvar).sum(dim=1)
 
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
         """Climb the bound once, on freshly binarised pictures; ``loss`` is the bound whatever beta is."""
         x = binarise(batch.x, batch.generator)
-        log_px, kl = (term.mean() for term in self.bound(x, batch.generator, batch.labels))
+        terms = self.draws(x, self.num_samples, batch.generator, batch.labels)
         warm = min(1.0, batch.progress / self.config.warmup) if self.config.warmup else 1.0
-        update(self.beta * warm * kl - log_px, optimizers["vae"], self.max_norm)
-        return {"loss": (kl - log_px).item(), "reconstruction": -log_px.item(), "kl": kl.item()}
+        update(-lower_bound(*terms, self.beta * warm).mean(), optimizers["vae"], self.max_norm)
+        with torch.no_grad():
+            log_px, _, kl = (term.mean().item() for term in terms)
+            return {"loss": -lower_bound(*terms).mean().item(), "reconstruction": -log_px, "kl": kl}
 
     @torch.no_grad()
     def log_prob(
@@ -144,8 +163,7 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood, HasPoster
 
         (B, C, H, W), every pixel -1 or 1 (anything else is a ValueError) -> (B,) nats.
         """
-        log_px, kl = self.bound(_binary(x), generator or torch.Generator().manual_seed(0), labels)
-        return log_px - kl
+        return lower_bound(*self.draws(_binary(x), 1, generator or torch.Generator().manual_seed(0), labels))
 
     @torch.no_grad()
     def iwae(
@@ -176,30 +194,13 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood, HasPoster
         if num_samples < 1:
             raise ValueError(f"The number of importance samples must be at least 1; got {num_samples}.")
         generator = generator or torch.Generator().manual_seed(0)
-        mu, logvar = self.posterior(_binary(x), labels)
         nums = [min(chunk, num_samples - start) for start in range(0, num_samples, chunk)]
         bounds = []
-        for i in range(len(x)):  # one picture, its codes in chunks
-            one = x[i, None], mu[i, None], logvar[i, None], None if labels is None else labels[i, None]
-            weights = [self._log_weights(*one, num, generator) for num in nums]
+        for i in range(len(_binary(x))):  # one picture, its codes in chunks
+            label = None if labels is None else labels[i, None]
+            weights = [self.log_weights(x[i, None], num, generator, label) for num in nums]
             bounds.append(torch.cat(weights).logsumexp(dim=0) - math.log(num_samples))
         return torch.stack(bounds)
-
-    def log_weights(
-        self, x: Tensor, num: int, generator: torch.Generator, labels: Tensor | None = None
-    ) -> Tensor:
-        """(num,) values of log p(x|z) p(z) / q(z|x), z ~ q(z|x), in nats, of one picture (1, C, H, W)."""
-        return self._log_weights(x, *self.posterior(x, labels), labels, num, generator)
-
-    def _log_weights(
-        self, x: Tensor, mu: Tensor, logvar: Tensor, label: Tensor | None, num: int, rng: torch.Generator
-    ) -> Tensor:
-        """(num,) values of log p(x|z) p(z) / q(z|x), z ~ q(z|x), of one picture (1, C, H, W)."""
-        eps = randn((num, mu.shape[1]), rng, x.device)
-        z = mu + (0.5 * logvar).exp() * eps
-        logits = self.logits(z, None if label is None else label.expand(num))
-        log_ratio = 0.5 * (eps.square() + logvar - z.square()).sum(dim=1)  # log p(z) / q(z|x): 2 pi cancels
-        return bernoulli_log_prob(logits, x.expand(num, -1, -1, -1)) + log_ratio
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, C, 28, 28) in [-1, 1] -> (B, latent_dim), the mean of q(z|x); grey pictures are allowed."""
@@ -267,6 +268,16 @@ _BETA = Switch(
     ),
 )  # fmt: skip
 
+_NUM_SAMPLES = Switch(
+    "num_samples", Words("Codes of a picture (k)", "每张图的编码数(k)"), 1, 1, 50, step=1,
+    info=Words(
+        en="1 is the evidence lower bound. More codes, weighed by how well they explain the picture, make "
+        "the bound tighter (the importance-weighted autoencoder) and an update as many times slower.",
+        zh="1 就是证据下界。多取几个编码，并按它们对图片的解释程度加权，下界会更紧"
+        "（重要性加权自编码器），但每次更新也会相应变慢。",
+    ),
+)  # fmt: skip
+
 SPECS = (
     ModelSpec(
         name="vae",
@@ -283,6 +294,6 @@ SPECS = (
                 "temperature", Words("Temperature", "温度"), VAE.temperature, 0.0, 1.5, step=0.05, info=_INFO
             ),
         ),
-        switches=(_BETA,),
+        switches=(_BETA, _NUM_SAMPLES),
     ),
 )
