@@ -129,10 +129,7 @@ def likelihoods(metrics: dict[str, dict[str, Any]]) -> list[str]:
             kind = f"{kind} (IWAE-{measured.num_latents})"
         if measured.given_label:
             kind = f"{kind} given the label"
-        value = (
-            f"{measured.value:.2f}" if scoring.UNITS[measured.group] == "nats" else f"{measured.value:.3f}"
-        )
-        cells[measured.group] = f"{value}, {kind}, N = {measured.num:,}"
+        cells[measured.group] = f"{measured.value:.{measured.digits}f}, {kind}, N = {measured.num:,}"
     return list(cells.values())
 
 

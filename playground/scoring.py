@@ -66,6 +66,11 @@ class Measured:
     num_latents: int = 1
     given_label: bool | None = None
 
+    @property
+    def digits(self) -> int:
+        """Decimals that are worth reading."""
+        return 2 if UNITS[self.group] == "nats" else 3
+
 
 def of_card(metrics: Mapping[str, Mapping[str, Any]]) -> list[Measured]:
     """The likelihoods on a card, the best (of bounds: the tightest) first."""

@@ -85,10 +85,10 @@ def test_the_usual_n_is_the_most_frequent_or_the_larger(nums, usual):
 def test_the_strip_says_every_number_of_the_card_with_its_n(name):
     card, text = registry.card(name), seen(card_panel.strip(registry.spec(name)))
     assert f"{card['num_parameters']:,}" in text and f"{card['num_steps']:,} steps" in text
-    for key in panels.SHARES:
+    for key in listing.SHARES:
         if entry := card["metrics"].get(key):
             assert f"{entry['value']:.1%}" in text and f"N = {entry['num']:,}" in text
-    missing = {"fid", *panels.SHARES} - card["metrics"].keys()
+    missing = {"fid", *listing.SHARES} - card["metrics"].keys()
     assert text.count(table("en")["compare.unknown"]) >= len(missing)
     for best in scoring.of_card(card["metrics"])[:1]:
         assert scoring.UNITS[best.group] in text and re.search("exact|bound", text)
@@ -161,7 +161,7 @@ def test_the_readmes_table_has_a_column_for_each_group():
 
 
 def test_headlines_have_recall_and_coverage():
-    found = listing.headlines({key: share(0.5, 5000) for key in panels.SHARES})
+    found = listing.headlines({key: share(0.5, 5000) for key in listing.SHARES})
     assert found == ["precision 0.500, recall 0.500, coverage 0.500 (N = 5,000)"]
 
 

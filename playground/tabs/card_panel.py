@@ -6,11 +6,12 @@ from typing import Any
 import gradio as gr
 
 from playground import registry, scoring
+from playground.listing import SHARES
 from playground.locale import both
 from playground.spec import ModelSpec
 from playground.tabs import likelihood_cards_panel
 from playground.tabs.latent_panel import page
-from playground.tabs.panels import SHARES, sizes
+from playground.tabs.panels import sizes
 
 Card = Mapping[str, Any]
 

@@ -55,8 +55,8 @@ def _line(spec: ModelSpec, cells: str) -> str:
 
 def number(one: Measured) -> str:
     """The value with its standard error."""
-    digits = 2 if scoring.UNITS[one.group] == "nats" else 3
-    return f"{one.value:.{digits}f}" + ("" if one.error is None else f" ± {one.error:.{digits}f}")
+    error = "" if one.error is None else f" ± {one.error:.{one.digits}f}"
+    return f"{one.value:.{one.digits}f}{error}"
 
 
 def said(one: Measured) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from playground import svg
+from playground.listing import SHARES
 from playground.locale import both, spans, words
 from playground.spec import ModelSpec, Words
 from playground.tabs import saving
@@ -95,7 +96,6 @@ AXES = (
     Axis(words("compare.speed_axis"), 1.0, 1e4, True, ((10.0, "10/s"), (100.0, "100/s"), (1e3, "1000/s"))),
     Axis(words("compare.coverage_axis"), 0.0, 1.0, False, ((0.5, "50%"), (1.0, "100%"))),
 )
-SHARES = ("precision", "recall", "coverage")
 
 
 def summary(lanes: Sequence[Lane], num: int) -> str:

@@ -16,7 +16,7 @@ from playground.jobs import MAX_PACE
 from playground.schedules import switches_of
 from playground.spec import ModelSpec, Switch
 from playground.tabs import common
-from playground.tabs.train_request import check, data_title, datasets, trainable
+from playground.tabs.train_request import called, check, data_title, datasets, trainable
 
 FIELDS = ("model", "dataset", "seed", "num_steps", "minutes", "batch_size", "pace")
 _BESIDE = ("lr", "players")  # switches that stand elsewhere than among the techniques
@@ -184,9 +184,9 @@ def build_slow(form: Form, first: ModelSpec) -> None:
 
 
 def choices_of(switch: Switch) -> list[tuple[Any, str]]:
-    """What a switch offers: how each choice is called, by its value if there is no phrase, and the value."""
-    keys, known = {value: f"train.choice.{value}" for value in switch.choices}, locale.table("en")
-    return [(common.word(key) if key in known else value, value) for value, key in keys.items()]
+    """What a switch offers: how each choice is called, which the browser translates, and its value."""
+    names = [(called(value), value) for value in switch.choices]
+    return [(name if isinstance(name, str) else common.phrase(name), value) for name, value in names]
 
 
 def component_for(switch: Switch, visible: bool, value: Any) -> Any:

@@ -75,13 +75,13 @@ def notes(view: JobView) -> list[Term]:
     asked = view.request
     standing, found = asked.standing() | dict(view.switches), []
     for switch, other in idle(asked.spec, asked.recipe, standing):
-        value = _called(standing[other.key])
+        value = called(standing[other.key])
         found.append(Term("train.no_effect", {"switch": switch.label, "other": other.label, "value": value}))
     return found
 
 
-def _called(choice: str) -> str | Words:
-    """What the form calls a choice."""
+def called(choice: str) -> str | Words:
+    """How a choice of a switch is called: by its value, if there is no phrase."""
     key = f"train.choice.{choice}"
     return locale.words(key) if key in locale.table("en") else choice
 
