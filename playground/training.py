@@ -249,7 +249,7 @@ class Training:
 
     def go_on_at(self, card: Mapping[str, Any]) -> None:
         """Go on where that card's weights, now the model's, were left; switches given here win over its."""
-        past, mine = card.get("changes", []), self.changes
+        past, mine = card.get("changes", []), list(self.changes)
         for _, values in [*past, *mine]:
             self.tune(values)
         self.changes = [*map(tuple, past), *((card["num_steps"], values) for _, values in mine)]
