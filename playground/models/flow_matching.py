@@ -42,6 +42,8 @@ from playground.spec import (
     Words,
 )
 
+GUIDANCE = 1.3  # by default: closer to the data than 1 and 1.5, and 99% of labels are right
+
 Velocity = Callable[[Tensor, float], Tensor]
 
 
@@ -164,7 +166,7 @@ class FlowMatching(GenerativeModel, Samples, HasLatent, Encodes, Denoises):
 
     def solve(
         self, x: Tensor, labels: Tensor | None = None, *, start: float = 1.0, end: float = 0.0,
-        num_steps: int = 10, solver: str = "Euler", guidance: float = 1.3,
+        num_steps: int = 10, solver: str = "Euler", guidance: float = GUIDANCE,
     ) -> Iterator[tuple[float, Tensor, Tensor, Tensor]]:  # fmt: skip
         """Follow the velocity from time `start` to time `end`; yields as `integrate`."""
         labels = None if labels is None else labels.to(x.device)
@@ -173,7 +175,7 @@ class FlowMatching(GenerativeModel, Samples, HasLatent, Encodes, Denoises):
         )
 
     def _evaluations(
-        self, labels: Tensor | None, solver: str = "Euler", guidance: float = 1.3, **controls: Any
+        self, labels: Tensor | None, solver: str = "Euler", guidance: float = GUIDANCE, **controls: Any
     ) -> int:
         """Of the network, in one step."""
         return SOLVERS[solver][1] * (1 if labels is None or guidance in (0, 1) else 2)
@@ -228,7 +230,7 @@ CONTROLS = (
     Control("solver", Words("Solver", "求解器"), "Euler", choices=tuple(SOLVERS),
             info=Words("Midpoint and Heun run the network twice a step and follow a curve more closely.",
                        "中点法和 Heun 法每步运行两次网络,能更贴近弯曲的路径。")),
-    Control("guidance", Words("Guidance", "引导强度"), 1.3, 0.0, 6.0, 0.05,
+    Control("guidance", Words("Guidance", "引导强度"), GUIDANCE, 0.0, 6.0, 0.05,
             info=Words("0 ignores the label, more than 1 exaggerates it.", "0 忽略标签,大于 1 则夸大标签。")),
 )  # fmt: skip
 

@@ -7,8 +7,9 @@ sigma is tracked by one power iteration an update (algorithm 1). The game is the
     loss_d = E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))],    loss_g = -E[D(G(z))].
 
 Like the paper: spectral norm on every layer of the discriminator and on none of the generator, no other norm
-in the discriminator, one update of each. Differences: DCGAN's networks with fewer channels, beta_1 = 0.5, a
-larger learning rate that falls to zero; pictures are drawn by a moving average of the generator's weights.
+in the discriminator. Differences: DCGAN's networks with fewer channels, batches of 32, two updates of the
+discriminator for each of the generator (the paper has one and five) at twice its rate, beta_1 = 0.5, a larger
+learning rate that falls to zero; pictures are drawn by a moving average of the generator's weights.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class SNGANConfig(ConvConfig):
     """
 
     discriminator_norm: str = "none"
-    techniques: Techniques = Techniques(loss="hinge", spectral_norm=True)
+    techniques: Techniques = Techniques(loss="hinge", spectral_norm=True, d_steps=2, lr_g=0.5)
 
 
 class SNGAN(ConvGAN):
@@ -69,7 +70,7 @@ SPECS = (
         config=_CONFIG,
         recipe=Recipe(
             num_steps=60000,
-            batch_size=64,
+            batch_size=32,
             lr=1e-3,
             betas=_CONFIG.techniques.betas,
             decay="linear",
