@@ -109,7 +109,7 @@ def card(training: Training) -> dict[str, Any]:
         "year": spec.year,
         "paper": f"arXiv:{spec.paper}" if spec.paper else "",
         "summary": spec.about.summary.en,
-        "source": f"trained {_start(training)} by `python -m playground pretrain {spec.name}`",
+        "source": source(training),
         "licence": "Apache-2.0",
         "dataset": training.dataset,
         "recipe": asdict(training.recipe),
@@ -134,11 +134,17 @@ def card(training: Training) -> dict[str, Any]:
     }
 
 
-def _start(training: Training) -> str:
-    """In words, for the card."""
-    if not training.teacher:
-        return "from scratch"
-    return f"from the weights of {training.spec.starts_from} (sha256 {training.teacher})"
+def source(training: Training) -> str:
+    """What the training started from, by which command, and which switches were turned when."""
+    spec, start = training.spec, "from scratch"
+    if training.teacher:
+        start = f"from the weights of {spec.starts_from} (sha256 {training.teacher})"
+    turned = (
+        f", with `--set {key}={value}` from update {step:,} on"
+        for step, values in training.changes
+        for key, value in values.items()
+    )
+    return f"trained {start} by `python -m playground pretrain {spec.name}`{''.join(turned)}"
 
 
 def _version(library: str) -> str:

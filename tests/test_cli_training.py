@@ -67,6 +67,7 @@ def test_switches_of_a_run_are_set_told_on_the_card_and_kept(capsys, monkeypatch
     second = registry.card("tiny")
     assert second["changes"] == [[0, {"decay": "none"}], [first["num_steps"], {"lr": 0.5}]]
     assert second["switches"]["decay"] == "none" and second["switches"]["lr"] == 0.5
+    assert second["source"].endswith("with `--set lr=0.5` from update 12 on")
     assert "beta" in refused(capsys, "pretrain", "tiny", "--set", "beta=1")
     assert "sudden" in refused(capsys, "pretrain", "tiny", "--set", "decay=sudden")
     assert "--set lr=0.5" in cli._how_to_resume("tiny", None, 0, ["lr=0.5"])

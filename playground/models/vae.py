@@ -287,7 +287,7 @@ SPECS = (
         paper="1312.6114",
         model=VAE,
         config=VAEConfig(),
-        recipe=Recipe(num_steps=16000, batch_size=128, lr=2e-3, warmup=200, ema=0.999, max_norm=200.0),
+        recipe=Recipe(num_steps=24000, batch_size=32, lr=2e-3, warmup=200, ema=0.999, max_norm=200.0),
         about=_ABOUT,
         controls=(
             Control(
