@@ -42,8 +42,7 @@ def pretrain(
         name: of the model.
         minutes: train for this long instead of the recipe's number of steps; decay follows.
         resume: go on from the checkpoint, if there is one.
-        from_weights: without a checkpoint, go on from the shipped weights at the step their card counts; the
-            optimisers start anew.
+        from_weights: without a checkpoint, go on from the shipped weights, with optimisers that start anew.
         seed: of the initial weights, the order of the pictures and all noise.
         switches: checked values by key that differ from the spec's; the card tells of them.
 
