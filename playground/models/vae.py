@@ -193,10 +193,10 @@ class VAE(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood, HasPoster
         """
         if num_samples < 1:
             raise ValueError(f"The number of importance samples must be at least 1; got {num_samples}.")
-        generator = generator or torch.Generator().manual_seed(0)
+        x, generator = _binary(x), generator or torch.Generator().manual_seed(0)
         nums = [min(chunk, num_samples - start) for start in range(0, num_samples, chunk)]
         bounds = []
-        for i in range(len(_binary(x))):  # one picture, its codes in chunks
+        for i in range(len(x)):  # one picture, its codes in chunks
             label = None if labels is None else labels[i, None]
             weights = [self.log_weights(x[i, None], num, generator, label) for num in nums]
             bounds.append(torch.cat(weights).logsumexp(dim=0) - math.log(num_samples))
