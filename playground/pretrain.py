@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from playground import data, device, distributed, registry, replay, weights
+from playground import checkpoint, data, device, distributed, registry, replay, weights
 from playground.paths import cache_folder
 from playground.training import TrainEvent, Training, TrainingDiverged, train
 
@@ -56,7 +56,7 @@ def pretrain(
     with distributed.together() as where:
         training = Training(spec, images, seed=seed, device=where, minutes=minutes, switches=switches)
         if resume and path.is_file():
-            recorder = replay.Recorder(training.resume(path)["replay"])
+            recorder = replay.Recorder(checkpoint.resume(training, path)["replay"])
         else:
             recorder = _go_on_from_weights(training) if from_weights else replay.Recorder()
         yield from _run(training, recorder, path)
@@ -86,15 +86,13 @@ def _run(training: Training, recorder: replay.Recorder, path: Path) -> Iterator[
 def _keep(training: Training, recorder: replay.Recorder, path: Path) -> None:
     """Write a checkpoint, one for all processes."""
     if distributed.is_main():
-        training.save(path, {"replay": recorder.state()})
+        checkpoint.save(training, path, {"replay": recorder.state()})
 
 
 def _go_on_from_weights(training: Training) -> replay.Recorder:
     """Put a fresh run where the shipped weights stand; the replay so far is returned, to go on with."""
-    name = training.spec.name
-    weights.load_state(name, training.model)
-    training.go_on_at(weights.read_card(name))
-    past = replay.read(name)
+    checkpoint.from_weights(training)
+    past = replay.read(training.spec.name)
     return replay.Recorder({"points": past["losses"], "frames": past["frames"], "every": past["every"]})
 
 

@@ -100,7 +100,7 @@ def load(name: str) -> GenerativeModel:
                 _LOADED.move_to_end(key)
                 return _LOADED[key]
         if spec_.published is None:
-            model = spec_.build()
+            model = _as_trained(spec_)
             weights.load_state(name, model)
         else:
             model = hub.open_published(spec_)
@@ -109,6 +109,15 @@ def load(name: str) -> GenerativeModel:
             _LOADED[key] = model
             _evict()
         return model
+
+
+def _as_trained(spec_: ModelSpec) -> GenerativeModel:
+    """A model with the layers that its training's switches added or took away."""
+    model = spec_.build()
+    fixed = {switch.key for switch in spec_.switches if not switch.live}
+    for _, values in weights.read_card(spec_.name).get("changes", []):
+        model.tune({key: value for key, value in values.items() if key in fixed})
+    return model
 
 
 def teach(spec_: ModelSpec, student: GenerativeModel) -> str:

@@ -1,16 +1,14 @@
 """Training: one iterator that the Train tab, the command line and the tests all consume.
 
-`Training` holds the whole state of a run (model, average, optimisers, random numbers, step) and can be saved
-and resumed to the same result; `train` drives it and yields a `TrainEvent` after every update. Not asking for
-the next event pauses the run, closing the iterator stops it.
+`Training` holds the whole state of a run (model, average, optimisers, random numbers, step), which
+`checkpoint` saves and resumes to the same result; `train` drives it and yields a `TrainEvent` after every
+update. Not asking for the next event pauses the run, closing the iterator stops it.
 """
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from io import BytesIO
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -21,7 +19,6 @@ from playground.data import Images
 from playground.schedules import SWITCHES, PreviewClock, average_model, lr_factor, switches_of
 from playground.seeding import seeded
 from playground.spec import Batch, GenerativeModel, ModelSpec, Recipe
-from playground.weights import WeightsError, atomic_write
 
 _RECALIBRATION_BATCHES = 32
 _SNAPSHOT_EVERY = 50  # steps between copies of the last good state
@@ -87,15 +84,13 @@ class Training:
         self.device = torch.device(device)
         self.step, self.elapsed, self.num_images = 0, 0.0, 0
         self.changes: list[tuple[int, dict[str, Any]]] = []  # of switches: (step, {key: value})
+        self._defaults = {switch.key: switch.default for switch in switches_of(spec, self.recipe)}
         self.model = spec.build(seed)
         self.teacher = registry.teach(spec, self.model)  # sha256 of its weights, if there is one
-        self._turn(switches or {})
-        self.model.to(self.device).train()
-        self.optimizers = self.model.make_optimizers(self.recipe)
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["initial_lr"] = group["lr"]
-        self.ema = average_model(self.model, self.recipe.ema) if self.recipe.ema else None
+        if switches:
+            self._turn(switches)
+            self.changes.append((0, dict(switches)))
+        self._start()
         self.generator = torch.Generator(self.device).manual_seed(distributed.stream(seed))
         self.images, self.labels = images.images.to(self.device), images.labels.to(self.device)
         self.dataset = images.name
@@ -121,27 +116,44 @@ class Training:
     @property
     def switches(self) -> dict[str, Any]:
         """Every switch and what it stands at."""
-        values = {switch.key: switch.default for switch in switches_of(self.spec, self.recipe)}
-        for _, change in self.changes:
-            values |= change
-        return values
+        return self._defaults | _last(self.changes)
 
     def tune(self, values: Mapping[str, Any]) -> None:
         """Turn switches, checked and live, between two updates; the optimisers keep their moments."""
         self._turn(values)
+        self.changes.append((self.step, dict(values)))
         for name, fresh in self.model.make_optimizers(self.recipe).items():
             for group, new in zip(self.optimizers[name].param_groups, fresh.param_groups, strict=True):
                 group.update({key: value for key, value in new.items() if key != "params"})
                 group["initial_lr"] = new["lr"]
 
+    def continue_from(self, changes: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
+        """Put a fresh run's switches where another run's changes left them, so that its state fits.
+
+        Returns:
+            Those that were given to this run and now stand elsewhere: they are still to be tuned.
+        """
+        given = _last(self.changes)
+        self.changes = [(step, dict(values)) for step, values in changes]
+        left = self.switches
+        self._turn({key: left[key] for key in given | _last(self.changes)})
+        self._start()
+        return {key: value for key, value in given.items() if left[key] != value}
+
     def _turn(self, values: Mapping[str, Any]) -> None:
-        if not values:
-            return
         common = {switch.key for switch in SWITCHES}
         self.recipe = replace(self.recipe, **{key: values[key] for key in values if key in common})
         with seeded(self.seed):  # some switches add layers
             self.model.tune({key: value for key, value in values.items() if key not in common})
-        self.changes.append((self.step, dict(values)))
+
+    def _start(self) -> None:
+        """Optimisers and average for the model as it is."""
+        self.model.to(self.device).train()
+        self.optimizers = self.model.make_optimizers(self.recipe)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["initial_lr"] = group["lr"]
+        self.ema = average_model(self.model, self.recipe.ema) if self.recipe.ema else None
 
     def batch(self, step: int) -> Batch:
         """The batch of an update: every picture once an epoch, in an order drawn from seed and epoch."""
@@ -198,68 +210,6 @@ class Training:
         self.model.train()
         return None if self.hurry else drawn
 
-    def save(self, path: Path, extra: dict[str, Any] | None = None) -> None:
-        """Write a checkpoint, whole or not at all."""
-        buffer = BytesIO()
-        state = {
-            "spec": self.spec.name, "dataset": self.dataset, "recipe": asdict(self.recipe), "seed": self.seed,
-            "step": self.step, "elapsed": self.elapsed, "budgets": self.budgets, "changes": self.changes,
-            "model": self.model.state_dict(), "memory": self.model.memory(),
-            "ema": self.ema.state_dict() if self.ema is not None else None,
-            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
-            "generator": self.generator.get_state(), "origin": self.origin, "teacher": self.teacher,
-            "num_images": self.num_images, "extra": extra or {},
-        }  # fmt: skip
-        torch.save(state, buffer)
-        atomic_write(path, buffer.getvalue())
-
-    def resume(self, path: Path) -> dict[str, Any]:
-        """Go on from a checkpoint; returns what was saved beside the state.
-
-        Raises:
-            WeightsError: if it cannot be read or belongs to another model, recipe, data set or seed.
-        """
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-        except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
-            why = type(error).__name__
-            raise WeightsError("errors.checkpoint_unreadable", path=path, why=why) from error
-        for _, values in state.get("changes", [])[len(self.changes) :]:
-            self.tune(values)
-        mine = {"spec": self.spec.name, "dataset": self.dataset, "seed": self.seed}
-        mine["recipe"] = asdict(self.recipe)
-        for key, value in mine.items():
-            if state.get(key) != value:
-                raise WeightsError("errors.checkpoint_other", path=path, what=key)
-        self.model.load_state_dict(state["model"])
-        self.model.remember(state.get("memory", {}))
-        if self.ema is not None:
-            self.ema.load_state_dict(state["ema"])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        self.step, self.elapsed = state["step"], state["elapsed"]
-        self.num_images = state.get("num_images", self.step * self.recipe.batch_size)
-        self.generator.set_state(state["generator"].cpu())
-        if distributed.rank():  # the state is the main process's
-            self.generator.manual_seed(distributed.stream(self.seed + self.step))
-        self.origin, self.teacher = state.get("origin"), state.get("teacher", "")
-        self.changes = [(step, values) for step, values in state.get("changes", [])]
-        self.budgets = state["budgets"] + [m for m in self.budgets if m != state["budgets"][-1]]
-        return state["extra"]
-
-    def go_on_at(self, card: Mapping[str, Any]) -> None:
-        """Go on where that card's weights, now the model's, were left; switches given here win over its."""
-        past, mine = card.get("changes", []), list(self.changes)
-        for _, values in [*past, *mine]:
-            self.tune(values)
-        self.changes = [*map(tuple, past), *((card["num_steps"], values) for _, values in mine)]
-        self.step, self.elapsed = card["num_steps"], 60 * card["training_minutes"]
-        self.num_images, self.origin = card["num_images"], card["sha256"]
-        self.budgets = card["minutes"] + self.budgets
-        if self.ema is not None:
-            self.ema.module.load_state_dict(self.model.state_dict())
-            self.ema.n_averaged.fill_(self.step)
-
     def _copy(self) -> dict[str, Tensor]:
         return {key: value.detach().clone() for key, value in self.model.state_dict().items()}
 
@@ -267,6 +217,11 @@ class Training:
         generator = torch.Generator(self.device).manual_seed(self.seed)
         for step in range(_RECALIBRATION_BATCHES):
             yield self.batch(step)._replace(generator=generator)
+
+
+def _last(changes: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
+    """What every switch that was turned stands at."""
+    return {key: value for _, values in changes for key, value in values.items()}
 
 
 def train(training: Training, *, preview: str | None = None) -> Iterator[TrainEvent]:

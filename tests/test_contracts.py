@@ -12,7 +12,7 @@ from contract_helpers import NAMES, draw, fresh, having, labels_for, rng
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
-from playground import data, previews, registry, training, validation
+from playground import checkpoint, data, previews, registry, training, validation
 from playground.spec import Batch, GenerativeModel
 
 FAMILIES = {"vae", "gan", "autoregressive", "flow", "diffusion", "hybrid", "classifier"}
@@ -211,12 +211,12 @@ def test_previews_are_sixteen_pictures(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_resuming_gives_the_same_bits(name, tmp_path):
     whole = trained_on_few(name)
-    whole.save(tmp_path / "c.pt")
+    checkpoint.save(whole, tmp_path / "c.pt")
     images = data.Images(
         whole.dataset, data.load(whole.dataset).images[:32], data.load(whole.dataset).labels[:32], ()
     )
     again = training.Training(whole.spec, images, whole.recipe, seed=5)
-    again.resume(tmp_path / "c.pt")
+    checkpoint.resume(again, tmp_path / "c.pt")
     assert whole.update()[0] == again.update()[0]
     expected, found = whole.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(expected[key], found[key]) for key in expected)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from playground import cli, data, figures, registry, training
+from playground import checkpoint, cli, data, figures, registry, training
 from playground.models._image_pool import ImagePool
 from playground.models._translation_networks import (
     PatchDiscriminator,
@@ -179,9 +179,9 @@ def test_the_pool_survives_a_checkpoint(tmp_path):
     for _ in range(3):
         run.update()
     assert len(run.model.pools["a"]) == 2
-    run.save(tmp_path / "c.pt")
+    checkpoint.save(run, tmp_path / "c.pt")
     again = training.Training(spec, few, recipe, seed=5)
-    again.resume(tmp_path / "c.pt")
+    checkpoint.resume(again, tmp_path / "c.pt")
     assert torch.equal(again.model.pools["b"].state(), run.model.pools["b"].state())
     for _ in range(2):
         assert run.update()[0] == again.update()[0]

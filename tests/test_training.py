@@ -8,7 +8,7 @@ import torch
 from tiny import RECIPE, SPEC, TinyConfig
 from torch import nn
 
-from playground import training
+from playground import checkpoint, training
 from playground.data import Images
 from playground.spec import Recipe
 from playground.weights import WeightsError
@@ -40,9 +40,9 @@ def test_resuming_gives_the_same_bits(images, tmp_path, stop_at):
     losses = [event.metrics for event in training.train(whole)]
     first = training.Training(SPEC, images, seed=3)
     run(first, stop_at)
-    first.save(tmp_path / "c.pt", {"note": "kept"})
+    checkpoint.save(first, tmp_path / "c.pt", {"note": "kept"})
     second = training.Training(SPEC, images, seed=3)
-    assert second.resume(tmp_path / "c.pt") == {"note": "kept"}
+    assert checkpoint.resume(second, tmp_path / "c.pt") == {"note": "kept"}
     rest = [event.metrics for event in training.train(second)]
     assert second.step == whole.step == 12
     assert same(whole.model, second.model) and same(whole.ema, second.ema)
@@ -72,7 +72,7 @@ def test_previews_do_not_change_the_result(images):
 def test_a_checkpoint_of_another_run_is_refused(images, tmp_path, change):
     state = training.Training(SPEC, images, seed=0)
     run(state, 2)
-    state.save(tmp_path / "c.pt")
+    checkpoint.save(state, tmp_path / "c.pt")
     spec = replace(SPEC, name="other") if change == "model" else SPEC
     recipe = replace(RECIPE, lr=0.5) if change == "recipe" else RECIPE
     other = training.Training(
@@ -82,7 +82,7 @@ def test_a_checkpoint_of_another_run_is_refused(images, tmp_path, change):
         seed=int(change == "seed"),
     )
     with pytest.raises(WeightsError, match="another"):
-        other.resume(tmp_path / "c.pt")
+        checkpoint.resume(other, tmp_path / "c.pt")
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "garbage", "empty"])
@@ -90,7 +90,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(images, tmp_path, damag
     path = tmp_path / "c.pt"
     state = training.Training(SPEC, images)
     run(state, 1)
-    state.save(path)
+    checkpoint.save(state, path)
     content = path.read_bytes()
     path.unlink()
     if damage != "missing":
@@ -98,7 +98,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(images, tmp_path, damag
             {"truncated": content[: len(content) // 2], "garbage": b"\x80" * 999, "empty": b""}[damage]
         )
     with pytest.raises(WeightsError, match="cannot be read") as caught:
-        state.resume(path)
+        checkpoint.resume(state, path)
     assert "\n" not in str(caught.value)
 
 

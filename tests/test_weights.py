@@ -16,7 +16,7 @@ from safetensors.torch import save as save_safetensors
 from tiny import SPEC, TinyConfig
 from torch import nn
 
-from playground import registry, training, weights
+from playground import checkpoint, registry, training, weights
 from playground.data import Images
 
 CARD = {
@@ -152,7 +152,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def checkpoint_forever(state: training.Training, path: Path, pipe) -> None:
     """What the killed process does: one checkpoint after the other, saying which ones are complete."""
     while True:
-        state.save(path, {"note": state.step})
+        checkpoint.save(state, path, {"note": state.step})
         pipe.send(state.step)
         state.step += 1
 
@@ -176,7 +176,7 @@ def test_kill_9_while_checkpointing_leaves_the_last_complete_one(tmp_path):
         process.join()
         while receiver.poll():
             complete = receiver.recv()
-        note = state.resume(path)["note"]
+        note = checkpoint.resume(state, path)["note"]
         assert note == state.step and note >= complete
     state.step = 0
     next(training.train(state))
