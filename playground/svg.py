@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from playground.locale import spans
 from playground.spec import Words
 
 MAX_POINTS = 300
@@ -113,7 +114,7 @@ def curves_svg(
     bounds: tuple[float, float] | None = None,
     log: bool = False,
     goals: Sequence[float] = (),
-    marks: Sequence[tuple[float, str]] = (),
+    marks: Sequence[tuple[float, Words | None]] = (),
     colour: int = 0,
 ) -> str:
     """Curves over training steps, with axes and a legend that names each one and its last value.
@@ -127,7 +128,7 @@ def curves_svg(
         bounds: values that are always in sight; more are shown if there are more.
         log: draw the logarithms.
         goals: values that get a dashed line.
-        marks: (step, label) of vertical lines; an empty label leaves the line.
+        marks: (step, label) of vertical lines; without a label there is only the line.
         colour: of the first curve, in the palette.
     """
     curves = {name: decimate(curve) for name, curve in history.items()}
@@ -160,21 +161,23 @@ def _scales(frame: Frame, goals: Sequence[float], num_steps: int) -> str:
     return "".join(parts)
 
 
-def _marks(frame: Frame, marks: Sequence[tuple[float, str]]) -> str:
+def _marks(frame: Frame, marks: Sequence[tuple[float, Words | None]]) -> str:
     """Vertical lines; labels go into the first of three rows that has room there, or nowhere."""
     _, right, top, bottom = frame.box
     parts, taken = [], [0.0, 0.0, 0.0]
     for step, label in marks:
         x, _ = frame.at(step, 1)
         parts.append(f'<path class="pg-mark-line" d="M{x:.1f} {top:g}V{bottom:g}"/>')
-        length = 6.2 * len(label) + 8
+        if label is None:
+            continue
+        length = max(6.2 * len(label.en), 11.0 * len(label.zh)) + 8
         start = x + 4 if x + length < right else x - length
         row = next((row for row, end in enumerate(taken) if start >= end), None)
-        if label and row is not None:
+        if row is not None:
             taken[row] = start + length
             parts.append(
                 f'<text class="pg-tick pg-mark-name" x="{start:.1f}" y="{top + 11 + 13 * row:g}">'
-                f"{html.escape(label)}</text>"
+                f"{spans(Words(*map(html.escape, label)), 'tspan')}</text>"
             )
     return "".join(parts)
 

@@ -158,11 +158,11 @@ def test_switches_are_shown_turned_and_marked(open_page):
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(f"{PANEL}.running .shot img", timeout=120_000)
     who.check()
-    page.locator("#train-live .changes li", has_text="players → discriminator").wait_for()
+    page.locator("#train-live .changes li", has_text="→ discriminator").wait_for()
     page.get_by_role("button", name=words["train.techniques"]).click()
     choose(page, loss.label.en, other)
     page.get_by_role("button", name=words["train.apply"]).click()
-    page.locator("#train-live .changes li", has_text=f"loss → {other}").wait_for()
+    page.locator("#train-live .changes li", has_text=f"{loss.label.en} → {other}").wait_for()
     assert page.locator("#train-live .pg-mark-line").count() == 2
     assert page.locator("#train-figures figure").count() >= 4
     page.get_by_role("button", name=words["train.nearest"]).click()

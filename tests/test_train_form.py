@@ -118,7 +118,7 @@ def test_a_switch_is_turned_by_apply_and_what_must_wait_is_said(page, running, m
         assert time.monotonic() < deadline
         time.sleep(0.005)
     assert view.changes[-1][1] == {"noise": 0.5} and view.switches["layers"] is False
-    assert len(said) == 1 and "layers" in said[0]
+    assert len(said) == 1 and "Layers" in said[0]
     apply(asked("z"), running, *page.values(model="switched", noise=0.5))
     assert "already" in said[1]
     with pytest.raises(gr.Error, match="choose that model"):

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,7 +12,7 @@ import pytest
 import torch
 from tiny import RECIPE, SPEC
 
-from playground import coach, locale
+from playground import coach, locale, registry
 from playground.diagnosis import Diagnosis
 from playground.job import JobView, Request
 from playground.spec import Switch, Words
@@ -111,6 +112,8 @@ def test_a_collapse_is_seen_in_the_bars_and_said_in_bits():
     assert [float(bar.get("height")) for bar in empty.iter("rect")] == [0.0] * 10
 
 
+SNGAN = registry.spec("sngan")
+SHARP = Switch("noise", Words("<b>", "<b>"), 0.0, 0.0, 1.0)
 CHANGES = (
     (0, {"loss": "hinge"}),
     (120, {"loss": "wasserstein", "lr": 1e-4}),
@@ -120,20 +123,23 @@ CHANGES = (
 
 def test_every_change_is_marked_on_the_curves_and_listed():
     losses = {"loss": [[step, 1.0] for step in range(1, 5000, 50)]}
-    (figure,) = figures(train_charts.main_chart(losses, 5000, CHANGES))
+    (figure,) = figures(train_charts.main_chart(losses, 5000, train_charts.marks_of(CHANGES, SNGAN)))
     lines = [p.get("d") for p in figure.iter("path") if p.get("class") == "pg-mark-line"]
     assert len(lines) == 2  # what was set at the start is no change
     x = [float(line[1:].split()[0]) for line in lines]
     assert x[0] == pytest.approx(52 + 392 * 120 / 5000, abs=0.1) and x[1] > x[0]
     words = "".join(figure.itertext())
-    assert "loss → wasserstein, lr → 0.0001" in words and "spectral_norm → true" in words
-    drawn = train_panel.changed(CHANGES)
+    assert "Loss → wasserstein, Learning rate → 0.0001" in words and "Spectral normalisation → on" in words
+    assert "学习率 → 0.0001" in words and "谱归一化 → 开" in words
+    drawn = train_panel.changed(CHANGES, SNGAN)
     assert drawn.index("4,000") < drawn.index("120") < drawn.index("hinge")
+    sharp = replace(SPEC, switches=(SHARP,))
+    assert train_panel.changed([(0, {"noise": 0.5})], sharp).count("&lt;b&gt; → 0.5") == 2
 
 
 def test_marks_that_stand_close_together_do_not_overlap():
-    changes = [(100 + n, {"loss": "least-squares"}) for n in range(9)]
-    (figure,) = figures(train_charts.main_chart({"loss": [[1, 1.0], [9000, 2.0]]}, 9000, changes))
+    marks = train_charts.marks_of([(100 + n, {"loss": "least-squares"}) for n in range(9)], SNGAN)
+    (figure,) = figures(train_charts.main_chart({"loss": [[1, 1.0], [9000, 2.0]]}, 9000, marks))
     names = [t for t in figure.iter("text") if "pg-mark-name" in t.get("class")]
     assert len({name.get("y") for name in names}) == len(names) == 3
     assert len([p for p in figure.iter("path") if p.get("class") == "pg-mark-line"]) == 9
@@ -171,7 +177,8 @@ def test_the_coach_is_shown_with_its_evidence_and_what_it_would_turn(monkeypatch
     event = TrainEvent(9, 20, {"loss": 1.0}, None, 1.0, 0.5, 1.0, 1.0)
     (item,) = json.loads(train_coach.value(view(event=event)))["items"]
     assert item["key"] == "diverged" and item["level"] == "bad"
-    assert "12.5" in item["evidence"] and "&gt; 5" in item["evidence"] and "lr → 0.0001" in item["button"]
+    assert "12.5" in item["evidence"] and "&gt; 5" in item["evidence"]
+    assert "Learning rate → 0.0001" in item["button"]
     for language in locale.LANGUAGES:
         for part in ("title", "seen", "why", "try"):
             assert locale.text(f"coach.diverged.{part}", language) in item["words"]

@@ -1,10 +1,9 @@
 """The HTML of the Break it tab: the choice of an experiment, the prediction, the verdict and the repairs."""
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from playground import breaking, coach, registry
 from playground.breaking import FINE, Experiment
@@ -13,6 +12,7 @@ from playground.job import FINAL, JobView
 from playground.locale import both
 from playground.svg import short
 from playground.tabs import train_charts, train_panel
+from playground.tabs.train_panel import named
 
 _PAGE = Path(__file__).parent / "page"
 STYLE = (_PAGE / "break_it.css").read_text(encoding="utf-8")
@@ -70,12 +70,12 @@ def board(progress: Progress) -> str:
                 key == progress.key, False)
         for key, other in breaking.available().items()
     )  # fmt: skip
-    locked = bool(progress.job)
+    spec, locked = registry.spec(experiment.model), bool(progress.job)
     guesses = "".join(
         _button("guess", key, both(f"break_it.outcome.{key}"), key == progress.guess, locked)
         for key in experiment.outcomes
     )
-    acts = "".join(f"<li>{_act(num, switches)}</li>" for num, switches in experiment.acts)
+    acts = "".join(f"<li>{_act(num, named(switches, spec))}</li>" for num, switches in experiment.acts)
     recipe = ", ".join(f"{key} {value}" for key, value in experiment.recipe.items())
     return (
         f'<div class="board"><p class="pg-intro">{both("break_it.about")}</p>'
@@ -91,10 +91,8 @@ def _title(experiment: Experiment) -> str:
     return html.escape(registry.spec(experiment.model).title)
 
 
-def _act(num: int, switches: Mapping[str, Any]) -> str:
-    turned = ", ".join(train_charts.said(key, value) for key, value in switches.items())
-    told = f"<code>{html.escape(turned)}</code>" if turned else both("break_it.as_usual")
-    return f"{both('break_it.updates', num=num)} {told}"
+def _act(num: int, turned: str) -> str:
+    return f"{both('break_it.updates', num=num)} {turned or both('break_it.as_usual')}"
 
 
 def _button(act: str, key: str, label: str, pressed: bool, disabled: bool) -> str:
@@ -181,11 +179,11 @@ def said(given: Sequence[Advice]) -> str:
 
 def repairs(view: JobView, progress: Progress) -> str:
     """The fixes to choose from, and what those that were tried have done, by the numbers."""
-    experiment, symptom = progress.experiment, progress.experiment.symptom
+    experiment, symptom, spec = progress.experiment, progress.experiment.symptom, view.request.spec
     over, waiting = view.state in FINAL, view.state == "paused"
     buttons = "".join(
         _button("fix", key, f"{both(f'break_it.{experiment.key}.fix.{key}')}"
-                f"<code>{html.escape(_turned(changes))}</code>", key == progress.fix, over or not waiting)
+                f"<small>{named(changes, spec)}</small>", key == progress.fix, over or not waiting)
         for key, changes in experiment.fixes.items()
     )  # fmt: skip
     rows, helped = "", False
@@ -209,10 +207,6 @@ def repairs(view: JobView, progress: Progress) -> str:
     now = said(advice(view, progress)) if progress.tried and not over and waiting else ""
     about = both("break_it.over") if over else both("break_it.pick", num=experiment.fix_steps)
     return f'<p>{about}</p><div class="fixes">{buttons}</div>{table}{now}{lesson}'
-
-
-def _turned(changes: Mapping[str, Any]) -> str:
-    return ", ".join(train_charts.said(key, value) for key, value in changes.items())
 
 
 def empty(progress: Progress) -> tuple[str, str, str]:

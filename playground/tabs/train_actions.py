@@ -10,7 +10,7 @@ from playground import data, diagnosis, jobs, locale, registry, replay, validati
 from playground.job import FINAL, Request
 from playground.tabs import common, train_charts, train_coach, train_form, train_panel
 from playground.tabs.train_form import Form
-from playground.tabs.train_request import data_title, datasets, trainable
+from playground.tabs.train_request import data_title, datasets, trainable, turned
 from playground.validation import InvalidInput, Term
 
 NUM_CLOSEST = 8  # training pictures shown beside one sample
@@ -70,8 +70,8 @@ def turn(job_id: Any, model: Any, values: Mapping[str, Any], code: str) -> None:
     live = train_form.live_keys(spec)
     differ = {key: value for key, value in values.items() if view.switches[key] != value}
     jobs.worker().change(job_id, {key: value for key, value in differ.items() if key in live})
-    later = ", ".join(key for key in differ if key not in live)
-    if later:
+    later = turned({key: value for key, value in differ.items() if key not in live}, spec)
+    if later.en:
         gr.Info(locale.text("train.later", code, switches=later), title="")
     elif not differ:
         gr.Info(locale.text("train.no_change", code), title="")

@@ -12,9 +12,9 @@ from typing import Any
 from playground import svg
 from playground.diagnosis import Diagnosis, possible
 from playground.locale import both, spans, words
-from playground.spec import ModelSpec
+from playground.spec import ModelSpec, Words
 from playground.tabs import saving
-from playground.validation import shown
+from playground.tabs.train_request import turned
 
 WIDTH, HEIGHT = 460, 250  # of the losses: small, so that the words stay legible on a telephone
 _SMALL = (360, 185)
@@ -89,18 +89,9 @@ def expected(spec: ModelSpec, dataset: str, switches: Mapping[str, Any] | None =
     return [chart for chart in CHARTS if set(chart.names) & set(names)]
 
 
-def said(key: str, value: Any) -> str:
-    """A switch and its value as a curve's mark says it."""
-    return f"{key} → {value:g}" if isinstance(value, float) else f"{key} → {_plain(value)}"
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else str(shown(value))
-
-
-def marks_of(changes: Changes) -> list[tuple[float, str]]:
+def marks_of(changes: Changes, spec: ModelSpec) -> list[tuple[float, Words]]:
     """Where switches were turned after the start, and what was turned."""
-    later = [(step, ", ".join(said(k, v) for k, v in values.items())) for step, values in changes if step]
+    later = [(step, turned(values, spec)) for step, values in changes if step]
     return [(float(step), label) for step, label in later[-_MAX_MARKS:]]
 
 
@@ -109,21 +100,22 @@ def _pairs(losses: Losses, names: Collection[str], limit: int) -> dict[str, svg.
     return {name: svg.decimate(curve, limit) for name, curve in found.items()}
 
 
-def main_chart(losses: Losses, last_step: float | None, changes: Changes = ()) -> str:
-    """The losses."""
+def main_chart(losses: Losses, last_step: float | None, marks: Sequence[tuple[float, Words]] = ()) -> str:
+    """The losses, and the `marks_of` what was turned."""
     curves = _pairs(losses, main_names(losses), _POINTS)
-    return svg.curves_svg(curves, width=WIDTH, height=HEIGHT, last_step=last_step, marks=marks_of(changes))
+    return svg.curves_svg(curves, width=WIDTH, height=HEIGHT, last_step=last_step, marks=marks)
 
 
 def small_chart(chart: Chart, losses: Losses, last_step: float | None, changes: Changes = ()) -> str:
-    """One small multiple with its caption."""
+    """One small multiple with its caption; where something was turned stands a line."""
     curves = _pairs(losses, chart.names, _SMALL_POINTS)
     values = [value for curve in curves.values() for _, value in curve if value > 0]
     log = chart.log and bool(values) and max(values) > _LOG_RANGE * min(values)
     label = words(f"train.chart.{chart.key}") if chart.key else None
+    lines = [(float(step), None) for step, _ in changes if step][-_MAX_MARKS:]
     drawn = svg.curves_svg(
         curves, width=_SMALL[0], height=_SMALL[1], last_step=last_step, title=label, bounds=chart.bounds,
-        goals=chart.goals, log=log, marks=[(step, "") for step, _ in marks_of(changes)], colour=chart.colour,
+        goals=chart.goals, log=log, marks=lines, colour=chart.colour,
     )  # fmt: skip
     caption = both(f"train.chart.{chart.key}") if chart.key else html.escape(chart.names[0])
     return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>"

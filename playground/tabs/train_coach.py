@@ -14,8 +14,9 @@ from playground import coach, locale
 from playground.coach import Advice
 from playground.job import JobView
 from playground.locale import both
+from playground.spec import ModelSpec
 from playground.svg import short
-from playground.tabs.train_charts import said
+from playground.tabs.train_panel import named
 
 _PAGE = Path(__file__).parent / "page"
 STYLE = (_PAGE / "train_coach.css").read_text(encoding="utf-8")
@@ -38,7 +39,7 @@ def value(view: JobView) -> str:
     items = [
         {
             "key": advice.key, "level": advice.level, "words": _words(advice),
-            "evidence": _evidence(advice), "button": _button(advice.changes),
+            "evidence": _evidence(advice), "button": _button(advice.changes, view.request.spec),
         }
         for advice in advices(view)
     ]  # fmt: skip
@@ -68,8 +69,7 @@ def _evidence(advice: Advice) -> str:
     return "".join(chips)
 
 
-def _button(changes: Mapping[str, Any]) -> str:
+def _button(changes: Mapping[str, Any], spec: ModelSpec) -> str:
     if not changes:
         return ""
-    told = html.escape(", ".join(said(key, new) for key, new in changes.items()))
-    return f"{both('train.apply_advice')} <b>{told}</b>"
+    return f"{both('train.apply_advice')} <b>{named(changes, spec)}</b>"

@@ -6,7 +6,7 @@ The small multiples are in `playground.tabs.train_charts`.
 import html
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from playground import figures
 from playground.job import JobView
-from playground.locale import both
+from playground.locale import both, spans
+from playground.spec import ModelSpec, Words
 from playground.tabs import train_charts
-from playground.tabs.train_request import data_title, notes
+from playground.tabs.train_request import data_title, notes, turned
 
 DASH = "–"
 _SAMPLE, _REAL = "sample · 样本", "training picture · 训练图片"
@@ -107,23 +108,28 @@ def live(view: JobView, image: str) -> str:
         f"{step:,} / {total:,}", f"{event.images_per_second:,.0f}" if event else DASH,
         clock(view.eta) if view.state in ("running", "queued", "paused") else DASH, str(request.seed),
     ]  # fmt: skip
+    marks = train_charts.marks_of(view.changes, request.spec)
     shown = f"{view.moments[-1][0]:,}" if view.moments else DASH
     return _panel(
-        view.state, asked, train_charts.main_chart(view.losses, total, view.changes), image,
+        view.state, asked, train_charts.main_chart(view.losses, total, marks), image,
         both("train.samples", step=shown), event.progress if event else 0.0, numbers,
         _said(view) + "".join(f'<p class="note">{both(n.key, **n.params)}</p>' for n in notes(view))
-        + changed(view.changes),
+        + changed(view.changes, request.spec),
     )  # fmt: skip
 
 
-def changed(changes: train_charts.Changes) -> str:
+def changed(changes: train_charts.Changes, spec: ModelSpec) -> str:
     """The switches that were turned, the latest first."""
     lines = []
     for step, values in list(changes)[-_MAX_CHANGES:][::-1]:
-        told = html.escape(", ".join(train_charts.said(key, value) for key, value in values.items()))
         when = both("train.at_step", step=f"{step:,}") if step else both("train.at_start")
-        lines.append(f"<li>{when} <b>{told}</b></li>")
+        lines.append(f"<li>{when} <b>{named(values, spec)}</b></li>")
     return f'<ol class="changes">{"".join(lines)}</ol>' if lines else ""
+
+
+def named(values: Mapping[str, Any], spec: ModelSpec) -> str:
+    """What was `turned`, or would be."""
+    return spans(Words(*map(html.escape, turned(values, spec))))
 
 
 def nearest(samples: Tensor, found: Tensor, distances: Tensor, step: int) -> str:

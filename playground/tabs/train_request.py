@@ -4,6 +4,7 @@ import json
 import math
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from playground import figures, jobs, locale, previews, registry, validation, weights
 from playground.data import pairs
 from playground.job import JobView, Request
-from playground.schedules import idle
+from playground.schedules import idle, switches_of
 from playground.spec import ModelSpec, Words
 from playground.validation import Term, say
 
@@ -84,6 +85,23 @@ def called(choice: str) -> str | Words:
     """How a choice of a switch is called: by its value, if there is no phrase."""
     key = f"train.choice.{choice}"
     return locale.words(key) if key in locale.table("en") else choice
+
+
+def turned(values: Mapping[str, Any], spec: ModelSpec) -> Words:
+    """Switches, by key, and what they are turned to, as people call them: "Loss → hinge, Noise → 0.5"."""
+    labels = {switch.key: switch.label for switch in switches_of(spec, spec.recipe)}
+    told = [(labels[key], _told(value)) for key, value in values.items()]
+    return Words(
+        ", ".join(f"{label.en} → {value.en}" for label, value in told),
+        "，".join(f"{label.zh} → {value.zh}" for label, value in told),
+    )
+
+
+def _told(value: Any) -> Words:
+    if isinstance(value, bool):
+        return locale.words("train.on" if value else "train.off")
+    told = called(value) if isinstance(value, str) else f"{value:g}"
+    return told if isinstance(told, Words) else Words(told, told)
 
 
 def report(view: JobView, language: str) -> dict[str, Any]:
