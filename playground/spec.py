@@ -234,6 +234,7 @@ class ModelSpec:
         preview: control values for quick pictures while it trains.
         dataset: the data set of the shipped weights.
         conditional: whether it takes labels.
+        exemplary: whether it stands for its family where there is room for one of each.
         levels: grey levels of its pictures, 256 or 2.
         starts_from: the shipped model from whose weights a training starts (distillation), or nothing.
         published: where its weights come from if others trained them; it is then not trained here.
@@ -253,6 +254,7 @@ class ModelSpec:
     preview: Mapping[str, Any] = field(default_factory=dict)
     dataset: str = "mnist"
     conditional: bool = False
+    exemplary: bool = False
     levels: int = 256
     starts_from: str = ""
     published: Published | None = None

@@ -39,6 +39,12 @@ def test_the_spec_is_complete(name):
     assert issubclass(spec.model, GenerativeModel)
 
 
+def test_one_shipped_model_stands_for_every_family_that_draws():
+    drawing = [registry.spec(name) for name in registry.names("Samples")]
+    found = [spec.family for spec in drawing if spec.exemplary and registry.shipped(spec.name)]
+    assert sorted(found) == sorted({spec.family for spec in drawing})
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_texts_are_three_sentences_in_both_languages(name):
     about = registry.spec(name).about

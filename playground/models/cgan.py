@@ -93,5 +93,6 @@ SPECS = (
         controls=(TRUNCATION,),
         switches=switches(_CONFIG.techniques),
         conditional=True,
+        exemplary=True,
     ),
 )

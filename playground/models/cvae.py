@@ -174,5 +174,6 @@ SPECS = (
         controls=(replace(vae.SPECS[0].controls[0], default=CVAE.temperature),),
         switches=vae.SPECS[0].switches,
         conditional=True,
+        exemplary=True,
     ),
 )

@@ -294,5 +294,6 @@ SPECS = (
         about=_ABOUT,
         switches=switches(_CONFIG.techniques, **dict.fromkeys(_LEFT_OUT)),
         conditional=True,
+        exemplary=True,
     ),
 )

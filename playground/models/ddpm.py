@@ -279,5 +279,6 @@ SPECS: tuple[ModelSpec, ...] = (
         controls=CONTROLS,
         preview={"scheduler": "DPM-Solver++", "num_steps": 10, "guidance": 1.0},
         conditional=True,
+        exemplary=True,
     ),
 )

@@ -189,6 +189,7 @@ def _spec(name: str, title: str, levels: int, recipe: Recipe) -> ModelSpec:
         about=_ABOUT,
         controls=(TEMPERATURE,),
         conditional=True,
+        exemplary=levels == 256,
         levels=levels,
     )
 

@@ -259,5 +259,6 @@ SPECS = (
         recipe=_RECIPE,
         about=_ABOUT,
         controls=(_TEMPERATURE,),
+        exemplary=True,
     ),
 )

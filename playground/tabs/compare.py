@@ -51,12 +51,9 @@ def build() -> None:
 
 
 def default_names() -> list[str]:
-    """The first model with weights of every family; the first models there are if none has any."""
+    """The model of every family that stands for it, if it has weights; at least two models."""
     names = registry.names("Samples")
-    by_family: dict[str, str] = {}
-    for name in filter(registry.shipped, names):
-        by_family.setdefault(registry.spec(name).family, name)
-    chosen = list(by_family.values())
+    chosen = [name for name in names if registry.spec(name).exemplary and registry.shipped(name)]
     return (chosen + [n for n in names if n not in chosen])[: max(2, len(chosen))][:MAX_MODELS]
 
 
