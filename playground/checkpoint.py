@@ -21,7 +21,7 @@ def save(training: Training, path: Path, extra: Mapping[str, Any] | None = None)
     buffer = BytesIO()
     state = {
         "spec": training.spec.name, "dataset": training.dataset, "seed": training.seed,
-        "recipe": asdict(training.recipe), "step": training.step, "elapsed": training.elapsed,
+        "recipe": asdict(training.planned), "step": training.step, "elapsed": training.elapsed,
         "budgets": training.budgets, "changes": training.changes, "num_images": training.num_images,
         "model": training.model.state_dict(), "memory": training.model.memory(),
         "ema": training.ema.state_dict() if training.ema is not None else None,
@@ -44,11 +44,11 @@ def resume(training: Training, path: Path) -> dict[str, Any]:
     except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
         why = type(error).__name__
         raise WeightsError("errors.checkpoint_unreadable", path=path, why=why) from error
-    turned = training.continue_from(state.get("changes", []))
     own = {"spec": training.spec.name, "dataset": training.dataset, "seed": training.seed}
-    for key, value in (own | {"recipe": asdict(training.recipe)}).items():
+    for key, value in (own | {"recipe": asdict(training.planned)}).items():
         if state.get(key) != value:
             raise WeightsError("errors.checkpoint_other", path=path, what=key)
+    turned = training.continue_from(state.get("changes", []))
     training.model.load_state_dict(state["model"])
     training.model.remember(state.get("memory", {}))
     if training.ema is not None:

@@ -109,7 +109,7 @@ def card(training: Training) -> dict[str, Any]:
         "source": source(training),
         "licence": "Apache-2.0",
         "dataset": training.dataset,
-        "recipe": asdict(training.recipe),
+        "recipe": asdict(training.planned),
         "config": asdict(spec.config),
         "switches": training.switches,
         "changes": [[step, values] for step, values in training.changes],

@@ -80,11 +80,12 @@ class Training:
         With `minutes` the run is measured in time instead of steps; `switches` (checked values by key) differ
         from the spec's.
         """
-        self.spec, self.recipe, self.seed, self.minutes = spec, recipe or spec.recipe, seed, minutes
+        self.spec, self.seed, self.minutes = spec, seed, minutes
+        self.planned = self.recipe = recipe or spec.recipe  # before and after switches were turned
         self.device = torch.device(device)
         self.step, self.elapsed, self.num_images = 0, 0.0, 0
         self.changes: list[tuple[int, dict[str, Any]]] = []  # of switches: (step, {key: value})
-        self._defaults = {switch.key: switch.default for switch in switches_of(spec, self.recipe)}
+        self._defaults = {switch.key: switch.default for switch in switches_of(spec, self.planned)}
         self.model = spec.build(seed)
         self.teacher = registry.teach(spec, self.model)  # sha256 of its weights, if there is one
         if switches:

@@ -1,6 +1,6 @@
 """Going on: from a checkpoint or from shipped weights, with switches left turned and switches turned anew."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -99,6 +99,7 @@ def test_what_is_given_anew_wins_and_counts_from_there_on(tmp_path, given):
     assert run.changes == [*left.changes, (5, new)]
     assert run.switches == left.switches | given
     assert run.model.gain == run.switches["gain"]
+    assert pretrain.card(run)["recipe"] == asdict(DIAL.recipe)  # before anything was turned
     (optimizer,) = run.optimizers.values()
     assert optimizer.param_groups[0]["initial_lr"] == run.recipe.lr == run.switches["lr"]
     assert next(iter(optimizer.state.values()))["step"] == 1  # the moments are those of the checkpoint
