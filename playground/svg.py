@@ -2,13 +2,14 @@
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from playground.locale import spans
 from playground.spec import Words
 
 MAX_POINTS = 300
+_LEFT = 52.0  # where the axes and the legend begin
 NUM_COLOURS = 6  # the page's style sheet defines --pg-0 to --pg-5
 
 Curve = Sequence[tuple[float, float]]
@@ -87,10 +88,10 @@ class Frame:
 
 def _frame(
     curves: Mapping[str, Curve], size: tuple[int, int], last_step: float | None,
-    bounds: tuple[float, float] | None, log: bool,
+    bounds: tuple[float, float] | None, log: bool, top: float,
 ) -> Frame:  # fmt: skip
     steps = [curve[-1][0] for curve in curves.values() if curve]
-    box = (52.0, size[0] - 16.0, 30.0, size[1] - 24.0)
+    box = (_LEFT, size[0] - 16.0, top, size[1] - 24.0)
     if log:
         curves = {n: [(x, math.log10(max(y, 1e-30))) for x, y in curve] for n, curve in curves.items()}
     low, high = _range(curves)
@@ -132,15 +133,26 @@ def curves_svg(
         colour: of the first curve, in the palette.
     """
     curves = {name: decimate(curve) for name, curve in history.items()}
-    frame = _frame(curves, (width, height), last_step, bounds, log)
+    places = _legend(curves, width)
+    frame = _frame(curves, (width, height), last_step, bounds, log, 14 + max([16.0, *(y for _, y in places)]))
     parts = [opened("pg-curves", width, height, title or Words("Loss curves", "损失曲线"))]
     parts.append(_scales(frame, goals, 5 if width > 400 else 3))
     parts.append(_marks(frame, marks))
-    entry = frame.box[0]
     for index, (name, curve) in enumerate(curves.items()):
-        parts.append(_curve(colour + index, name, [frame.at(x, y) for x, y in curve], curve, entry))
-        entry += 34 + 7.2 * (len(name) + 6)  # room for any value, so that the legend stays still
+        parts.append(_curve(colour + index, [frame.at(x, y) for x, y in curve]))
+        parts.append(_entry(colour + index, name, curve, *places[index]))
     return "".join(parts) + "</svg>"
+
+
+def _legend(names: Iterable[str], width: int) -> list[tuple[float, float]]:
+    """Where each name goes, with room for any value, so that the legend stays still; in rows, if need be."""
+    places, x, y = [], _LEFT, 16.0
+    for name in names:
+        if x > _LEFT and x + 18 + 7.2 * (len(name) + 6) > width:
+            x, y = _LEFT, y + 16
+        places.append((x, y))
+        x += 36 + 7.4 * (len(name) + 8)
+    return places
 
 
 def _scales(frame: Frame, goals: Sequence[float], num_steps: int) -> str:
@@ -186,21 +198,27 @@ def _tick(x: float, y: float, anchor: str, value: float) -> str:
     return f'<text class="pg-tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{short(value)}</text>'
 
 
-def _curve(index: int, name: str, points: Sequence[tuple[float, float]], curve: Curve, x: float) -> str:
-    """One line, its last point, and its entry in the legend above, at x."""
-    colour = f"var(--pg-{index % NUM_COLOURS})"
+def _entry(index: int, name: str, curve: Curve, x: float, y: float) -> str:
+    """A name in the legend, with the last value."""
     last = f" {short(curve[-1][1])}" if curve else ""
-    legend = (
-        f'<rect x="{x:.0f}" y="9" width="12" height="4" rx="2" fill="{colour}"/>'
-        f'<text class="pg-legend" x="{x + 18:.0f}" y="16">{html.escape(name)}'
+    return (
+        f'<rect x="{x:.0f}" y="{y - 7:.0f}" width="12" height="4" rx="2" fill="{_colour(index)}"/>'
+        f'<text class="pg-legend" x="{x + 18:.0f}" y="{y:.0f}">{html.escape(name)}'
         f'<tspan class="pg-value">{last}</tspan></text>'
     )
+
+
+def _curve(index: int, points: Sequence[tuple[float, float]]) -> str:
+    """One line and its last point."""
     if not points:
-        return legend
-    path = _broken(points)
-    (px, py) = points[-1]
-    dot = f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{colour}"/>'
-    return f'{legend}<path class="pg-line" d="{path}" stroke="{colour}"/>{dot}'
+        return ""
+    x, y = points[-1]
+    dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{_colour(index)}"/>'
+    return f'<path class="pg-line" d="{_broken(points)}" stroke="{_colour(index)}"/>{dot}'
+
+
+def _colour(index: int) -> str:
+    return f"var(--pg-{index % NUM_COLOURS})"
 
 
 def _broken(points: Sequence[tuple[float, float]]) -> str:

@@ -145,6 +145,19 @@ def test_marks_that_stand_close_together_do_not_overlap():
     assert len([p for p in figure.iter("path") if p.get("class") == "pg-mark-line"]) == 9
 
 
+def test_a_legend_that_is_too_long_goes_on_below():
+    names = ("loss_d_a", "loss_g_ba", "loss_d_b", "loss_g_ab")
+    (figure,) = figures(train_charts.main_chart({name: [[1, -0.00208]] for name in names}, 10))
+    entries = [t for t in figure.iter("text") if t.get("class") == "pg-legend"]
+    places = [(float(t.get("x")), float(t.get("y"))) for t in entries]
+    ends = [x + 8 * len("".join(t.itertext())) for t, (x, _) in zip(entries, places, strict=True)]
+    assert len({y for _, y in places}) == 2 and max(ends) <= train_charts.WIDTH
+    for end, (x, y), (_, before) in zip(ends, places[1:], places, strict=False):
+        assert x > end + 12 or y > before  # room for the next one's colour
+    top = min(float(p.get("d").split("V")[0].split()[-1]) for p in figure.iter("path") if "V" in p.get("d"))
+    assert top > max(y for _, y in places)
+
+
 def test_curves_break_where_a_quantity_was_not_measured():
     gap = [[step, 0.5] for step in range(1, 100)] + [[step, 0.5] for step in range(900, 1000)]
     (figure,) = figures(train_charts.main_chart({"loss": gap}, 1000))
