@@ -73,7 +73,7 @@ def from_weights(training: Training) -> None:
         WeightsError: if the weights are missing, damaged or do not fit.
     """
     card = weights.read_card(training.spec.name)
-    turned = training.continue_from(card.get("changes", []))
+    turned = training.continue_from(card.get("changes", []), card.get("switches", {}))
     weights.load_state(training.spec.name, training.model)
     if training.ema is not None:
         training.ema.module.load_state_dict(training.model.state_dict())

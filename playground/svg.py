@@ -148,10 +148,11 @@ def _legend(names: Iterable[str], width: int) -> list[tuple[float, float]]:
     """Where each name goes, with room for any value, so that the legend stays still; in rows, if need be."""
     places, x, y = [], _LEFT, 16.0
     for name in names:
-        if x > _LEFT and x + 18 + 7.2 * (len(name) + 6) > width:
+        room = 18 + 7.4 * (len(name) + 9)  # a value has at most eight characters
+        if x > _LEFT and x + room > width:
             x, y = _LEFT, y + 16
         places.append((x, y))
-        x += 36 + 7.4 * (len(name) + 8)
+        x += room + 12
     return places
 
 
@@ -174,24 +175,36 @@ def _scales(frame: Frame, goals: Sequence[float], num_steps: int) -> str:
 
 
 def _marks(frame: Frame, marks: Sequence[tuple[float, Words | None]]) -> str:
-    """Vertical lines; labels go into the first of three rows that has room there, or nowhere."""
-    _, right, top, bottom = frame.box
-    parts, taken = [], [0.0, 0.0, 0.0]
+    """Vertical lines; labels, cut if need be, go into the first of three rows with room there, or nowhere."""
+    left, right, top, bottom = frame.box
+    parts, taken = [], [left] * 3
     for step, label in marks:
         x, _ = frame.at(step, 1)
         parts.append(f'<path class="pg-mark-line" d="M{x:.1f} {top:g}V{bottom:g}"/>')
         if label is None:
             continue
-        length = max(6.2 * len(label.en), 11.0 * len(label.zh)) + 8
-        start = x + 4 if x + length < right else x - length
+        cut = Words(*(_cut(text, right - left - 8) for text in label))
+        length = max(map(_length, cut)) + 8
+        start = max(left, min(x + 4, right - length))
         row = next((row for row, end in enumerate(taken) if start >= end), None)
         if row is not None:
             taken[row] = start + length
             parts.append(
                 f'<text class="pg-tick pg-mark-name" x="{start:.1f}" y="{top + 11 + 13 * row:g}">'
-                f"{spans(Words(*map(html.escape, label)), 'tspan')}</text>"
+                f"{spans(Words(*map(html.escape, cut)), 'tspan')}</text>"
             )
     return "".join(parts)
+
+
+def _length(text: str) -> float:
+    """About how long a mark's label is drawn: Chinese characters are square."""
+    return sum(11.0 if char >= "\u2e80" else 6.2 for char in text)
+
+
+def _cut(text: str, room: float) -> str:
+    while _length(text) > room:
+        text = text.removesuffix("…")[:-1] + "…"
+    return text
 
 
 def _tick(x: float, y: float, anchor: str, value: float) -> str:

@@ -128,8 +128,14 @@ class Training:
                 group.update({key: value for key, value in new.items() if key != "params"})
                 group["initial_lr"] = new["lr"]
 
-    def continue_from(self, changes: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
-        """Put a fresh run's switches where another run's changes left them, so that its state fits.
+    def continue_from(
+        self, changes: Sequence[tuple[int, Mapping[str, Any]]], standing: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Put a fresh run's switches where another run left them, so that its state fits.
+
+        Args:
+            changes: of that run.
+            standing: what its switches stood at, if its defaults may have been others than today's.
 
         Returns:
             Those that were given to this run and now stand elsewhere: they are still to be tuned.
@@ -137,6 +143,10 @@ class Training:
         given = _last(self.changes)
         self.changes = [(step, dict(values)) for step, values in changes]
         left = self.switches
+        known = {key: value for key, value in (standing or {}).items() if key in left}
+        if other := {key: value for key, value in known.items() if value != left[key]}:
+            self.changes.insert(0, (0, other))
+            left |= other
         self._turn({key: left[key] for key in given | _last(self.changes)})
         self._start()
         return {key: value for key, value in given.items() if left[key] != value}

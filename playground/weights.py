@@ -94,7 +94,18 @@ def read_card(name: str) -> dict[str, Any]:
         raise WeightsError("errors.card_unreadable", name=name, why=error, path=path) from error
     if not isinstance(card, dict) or not isinstance(card.get("sha256"), str):
         raise WeightsError("errors.card_bare", name=name, path=path)
+    changes = card.get("changes", [])
+    if not isinstance(changes, list) or not all(map(_is_change, changes)):
+        raise WeightsError("errors.card_unreadable", name=name, why="changes", path=path)
     return card
+
+
+def _is_change(change: Any) -> bool:
+    """Whether it is [step, {key: value}]."""
+    match change:
+        case [int(), dict()]:
+            return True
+    return False
 
 
 def write_card(name: str, card: dict[str, Any]) -> None:

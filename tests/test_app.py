@@ -137,6 +137,17 @@ def test_hostile_values_are_refused_by_the_endpoints(value, untrained):
     refused(lambda: endpoint(QUICK, 0, "any", value, asked()))
 
 
+def test_compare_starts_with_one_model_of_every_family_whose_weights_are_here(monkeypatch):
+    assert all(registry.spec(name).exemplary for name in compare.default_names())
+    others = {spec.family: spec.name for spec in map(registry.spec, NAMES) if not spec.exemplary}
+    monkeypatch.setattr(registry, "shipped", lambda name: name in others.values())
+    assert sorted(compare.default_names()) == sorted(list(others.values())[: compare.MAX_MODELS])
+    monkeypatch.setattr(registry, "shipped", lambda name: name == NAMES[-1])
+    assert len(compare.default_names()) == 2 and NAMES[-1] in compare.default_names()
+    monkeypatch.setattr(registry, "shipped", lambda name: False)
+    assert compare.default_names() == NAMES[:2]
+
+
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda v: repr(v)[:20])
 def test_hostile_values_are_refused_by_private_handlers(value, untrained):
     refused(lambda: list(compare.run_race(value, 0, "any", 1, asked())))

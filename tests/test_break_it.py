@@ -206,9 +206,12 @@ def test_an_experiment_is_sound(experiment):
         words = locale.table(language)
         assert all(f"break_it.{experiment.key}.{key}" in words for key in keys)
         assert all(f"break_it.outcome.{outcome}" in words for outcome in experiment.outcomes)
-    assert break_it_panel.board(Progress(experiment.key)).count('data-act="guess"') == len(
-        experiment.outcomes
-    )
+    board = break_it_panel.board(Progress(experiment.key))
+    assert board.count('data-act="guess"') == len(experiment.outcomes)
+    for language in locale.LANGUAGES:
+        usual = locale.text("break_it.as_usual", language)
+        assert board.count(f">{usual}<") == sum(not switches for _, switches in experiment.acts)
+        assert all(locale.text(f"break_it.recipe.{key}", language) in board for key in experiment.recipe)
 
 
 def test_the_symptom_is_of_the_latest_act_and_on_its_side():

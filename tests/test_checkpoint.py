@@ -112,6 +112,28 @@ def test_the_recipe_must_still_be_the_same_whatever_is_given(tmp_path):
         checkpoint.resume(fresh(other, lr=0.25), tmp_path / "c.pt")
 
 
+def test_weights_go_on_as_they_were_trained_whatever_is_the_default_today(monkeypatch):
+    finished(fresh(decay="none"))
+    today = replace(DIAL, switches=(replace(DIAL.switches[0], default=5.0),))
+    monkeypatch.setattr(registry, "_specs", lambda: {"dial": today})
+    run = fresh(today, lr=0.5)
+    checkpoint.from_weights(run)
+    assert run.changes == [(0, {"gain": 1.0}), (0, {"decay": "none"}), (5, {"lr": 0.5})]
+    assert run.model.gain == run.switches["gain"] == 1.0
+    run = fresh(today, gain=5.0)
+    checkpoint.from_weights(run)
+    assert run.changes[-1] == (5, {"gain": 5.0}) and run.model.gain == 5.0
+
+
+@pytest.mark.parametrize("changes", [None, [5], [[0, 5]], [["0", {}]], {"gain": 1.0}])
+def test_a_card_whose_changes_make_no_sense_is_refused_in_one_sentence(changes):
+    left = finished(fresh())
+    weights.write_card("dial", registry.card("dial") | {"changes": changes})
+    for use in (lambda: checkpoint.from_weights(left), lambda: registry.load("dial")):
+        with pytest.raises(WeightsError, match="cannot be read \\(changes\\)"):
+            use()
+
+
 @pytest.mark.parametrize("switch", [{"spectral_norm": False}, {"minibatch": "discrimination"}])
 def test_layers_that_a_switch_added_or_took_away_are_there_when_it_goes_on(tmp_path, switch):
     left = finished(fresh(GAN, 28, **switch))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny import RECIPE, SPEC
 
-from playground import coach, locale, registry
+from playground import coach, locale, registry, svg
 from playground.diagnosis import Diagnosis
 from playground.job import JobView, Request
 from playground.spec import Switch, Words
@@ -145,17 +145,40 @@ def test_marks_that_stand_close_together_do_not_overlap():
     assert len([p for p in figure.iter("path") if p.get("class") == "pg-mark-line"]) == 9
 
 
-def test_a_legend_that_is_too_long_goes_on_below():
-    names = ("loss_d_a", "loss_g_ba", "loss_d_b", "loss_g_ab")
-    (figure,) = figures(train_charts.main_chart({name: [[1, -0.00208]] for name in names}, 10))
+LEGENDS = (
+    (train_charts.WIDTH, ("loss", "reconstruction", "kl")),
+    (train_charts.WIDTH, ("loss_d", "loss_g")),
+    (train_charts.WIDTH, ("loss_d_a", "loss_g_ba", "loss_d_b", "loss_g_ab")),
+    *((train_charts._SMALL[0], chart.names) for chart in train_charts.CHARTS),
+)
+
+
+@pytest.mark.parametrize(("width", "names"), LEGENDS, ids=str)
+def test_a_legend_has_room_for_its_values_in_rows_if_need_be(width, names):
+    (figure,) = figures(svg.curves_svg({name: [(1, -0.00208)] for name in names}, width=width, height=185))
     entries = [t for t in figure.iter("text") if t.get("class") == "pg-legend"]
     places = [(float(t.get("x")), float(t.get("y"))) for t in entries]
     ends = [x + 8 * len("".join(t.itertext())) for t, (x, _) in zip(entries, places, strict=True)]
-    assert len({y for _, y in places}) == 2 and max(ends) <= train_charts.WIDTH
+    assert max(ends) <= width and len({y for _, y in places}) <= 2
     for end, (x, y), (_, before) in zip(ends, places[1:], places, strict=False):
         assert x > end + 12 or y > before  # room for the next one's colour
     top = min(float(p.get("d").split("V")[0].split()[-1]) for p in figure.iter("path") if "V" in p.get("d"))
     assert top > max(y for _, y in places)
+
+
+WORDY = {"penalty": "gradient penalty", "penalty_weight": 10.0, "lr_d": 0.5}
+
+
+@pytest.mark.parametrize("step", [100, 2500, 4900])
+@pytest.mark.parametrize("changes", [{"lr": 1e-4}, {"lr_d": 2.0, "lr_g": 0.5}, WORDY], ids=str)
+def test_a_mark_has_a_name_wherever_it_stands(step, changes):
+    marks = train_charts.marks_of([(step, changes)], SNGAN)
+    (figure,) = figures(train_charts.main_chart({"loss": [[1, 1.0], [5000, 2.0]]}, 5000, marks))
+    (name,) = [t for t in figure.iter("text") if "pg-mark-name" in t.get("class")]
+    for text in name:
+        width = sum(11 if char >= "\u2e80" else 6.2 for char in text.text)
+        assert 52 <= float(name.get("x")) and float(name.get("x")) + width <= train_charts.WIDTH - 16
+    assert [text.text for text in name][0].startswith(marks[0][1].en[:40])
 
 
 def test_curves_break_where_a_quantity_was_not_measured():

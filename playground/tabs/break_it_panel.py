@@ -9,10 +9,11 @@ from playground import breaking, coach, registry
 from playground.breaking import FINE, Experiment
 from playground.coach import Advice
 from playground.job import FINAL, JobView
-from playground.locale import both
+from playground.locale import both, spans
 from playground.svg import short
 from playground.tabs import train_charts, train_panel
 from playground.tabs.train_panel import named
+from playground.tabs.train_request import told_value
 
 _PAGE = Path(__file__).parent / "page"
 STYLE = (_PAGE / "break_it.css").read_text(encoding="utf-8")
@@ -76,12 +77,15 @@ def board(progress: Progress) -> str:
         for key in experiment.outcomes
     )
     acts = "".join(f"<li>{_act(num, named(switches, spec))}</li>" for num, switches in experiment.acts)
-    recipe = ", ".join(f"{key} {value}" for key, value in experiment.recipe.items())
+    recipe = "; ".join(
+        f"{both(f'break_it.recipe.{key}')} {spans(told_value(value))}"
+        for key, value in experiment.recipe.items()
+    )
     return (
         f'<div class="board"><p class="pg-intro">{both("break_it.about")}</p>'
         f'<div class="choice">{cards}</div>'
         f"<section><h3><i>1</i>{both('break_it.setup')}</h3><p>{both(f'break_it.{experiment.key}.setup')}</p>"
-        f"<ol>{acts}</ol><p class='pg-dim'>{html.escape(recipe)}</p></section>"
+        f"<ol>{acts}</ol><p class='pg-dim'>{recipe}</p></section>"
         f'<section><h3><i>2</i>{both("break_it.predict")}</h3><div class="guesses">{guesses}</div></section>'
         "</div>"
     )

@@ -51,9 +51,12 @@ def build() -> None:
 
 
 def default_names() -> list[str]:
-    """The model of every family that stands for it, if it has weights; at least two models."""
-    names = registry.names("Samples")
-    chosen = [name for name in names if registry.spec(name).exemplary and registry.shipped(name)]
+    """A model with weights of every family, if it may be the one that stands for it; at least two models."""
+    names = sorted(registry.names("Samples"), key=lambda name: not registry.shipped(name))
+    by_family: dict[str, str] = {}
+    for name in sorted(filter(registry.shipped, names), key=lambda name: not registry.spec(name).exemplary):
+        by_family.setdefault(registry.spec(name).family, name)
+    chosen = [name for name in names if name in by_family.values()]
     return (chosen + [n for n in names if n not in chosen])[: max(2, len(chosen))][:MAX_MODELS]
 
 

@@ -128,8 +128,8 @@ def changed(changes: train_charts.Changes, spec: ModelSpec) -> str:
 
 
 def named(values: Mapping[str, Any], spec: ModelSpec) -> str:
-    """What was `turned`, or would be."""
-    return spans(Words(*map(html.escape, turned(values, spec))))
+    """What was `turned`, or would be; empty if that is nothing."""
+    return spans(Words(*map(html.escape, turned(values, spec)))) if values else ""
 
 
 def nearest(samples: Tensor, found: Tensor, distances: Tensor, step: int) -> str:

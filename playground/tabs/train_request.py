@@ -90,14 +90,15 @@ def called(choice: str) -> str | Words:
 def turned(values: Mapping[str, Any], spec: ModelSpec) -> Words:
     """Switches, by key, and what they are turned to, as people call them: "Loss → hinge, Noise → 0.5"."""
     labels = {switch.key: switch.label for switch in switches_of(spec, spec.recipe)}
-    told = [(labels[key], _told(value)) for key, value in values.items()]
+    told = [(labels[key], told_value(value)) for key, value in values.items()]
     return Words(
         ", ".join(f"{label.en} → {value.en}" for label, value in told),
         "，".join(f"{label.zh} → {value.zh}" for label, value in told),
     )
 
 
-def _told(value: Any) -> Words:
+def told_value(value: Any) -> Words:
+    """How what a switch stands at is called."""
     if isinstance(value, bool):
         return locale.words("train.on" if value else "train.off")
     told = called(value) if isinstance(value, str) else f"{value:g}"
