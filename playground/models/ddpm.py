@@ -56,7 +56,7 @@ from playground.spec import (
     Words,
 )
 
-GUIDANCE = 1.3  # by default: closer to the data than 1 and 1.35, and 99% of labels are right
+GUIDANCE = 1.25  # by default: nearer to the data than 1.3, and still 99% of labels are right
 
 
 @dataclass(frozen=True)
