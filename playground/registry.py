@@ -116,7 +116,8 @@ def _as_trained(spec_: ModelSpec) -> GenerativeModel:
     model = spec_.build()
     fixed = {switch.key for switch in spec_.switches if not switch.live}
     for _, values in weights.read_card(spec_.name).get("changes", []):
-        model.tune({key: value for key, value in values.items() if key in fixed})
+        if layers := {key: value for key, value in values.items() if key in fixed}:
+            model.tune(layers)
     return model
 
 

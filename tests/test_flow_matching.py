@@ -1,12 +1,13 @@
 """The mathematics of flow matching: straight paths, its loss, its solvers, and the way there and back."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 
-from playground.models.flow_matching import SOLVERS, FlowMatching, FlowMatchingConfig, integrate
+from playground.models.flow_matching import SOLVERS, FlowMatching, FlowMatchingConfig, instants, integrate
 from playground.nn import UNetConfig
 from playground.spec import Batch, Recipe
 
@@ -85,18 +86,28 @@ def test_wrong_solvers_and_step_numbers_are_named():
         next(small_model().solve(noise(), solver="RK9"))
     with pytest.raises(ValueError, match="got 0"):
         next(small_model().solve(noise(), num_steps=0))
+    with pytest.raises(ValueError, match="above 0; got -1"):
+        next(small_model().solve(noise(), shift=-1.0))
 
 
-def test_euler_is_diffusers_flow_match_scheduler():
+@pytest.mark.parametrize("shift", [1.0, 2.0])
+def test_euler_is_diffusers_flow_match_scheduler(shift):
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     model, labels, x = small_model(), torch.arange(3), noise()
-    scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=1.0)
+    scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=shift)
     scheduler.set_timesteps(sigmas=[1 - k / 6 for k in range(6)])
     for t in scheduler.timesteps:
         x = scheduler.step(model.velocity(x, t.item() / 1000, labels), t, x, return_dict=False)[0]
-    *_, (_, _, _, ours) = model.solve(noise(), labels, num_steps=6, guidance=1.0)
+    *_, (_, _, _, ours) = model.solve(noise(), labels, num_steps=6, guidance=1.0, shift=shift)
     torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-5)
+
+
+def test_steps_there_and_back_meet_at_the_same_times():
+    there, back = instants(0.2, 0.9, 7, 3.0), instants(0.9, 0.2, 7, 3.0)
+    assert there == pytest.approx(back[::-1]) and (there[0], there[-1]) == pytest.approx((0.2, 0.9))
+    sizes = [b - a for a, b in pairwise(there)]
+    assert sizes == sorted(sizes, reverse=True), "smaller near the noise"
 
 
 def test_the_way_there_and_back_closes_as_steps_get_smaller():

@@ -61,7 +61,7 @@ def test_the_teachers_ways_are_its_own_pictures():
     learner, master, labels = student(guidance=2.0), teacher(), torch.tensor([3, 1, 4])
     learner.learn_from(master)
     ways = learner.walk(noise(), labels)
-    *_, (_, _, _, end) = master.solve(noise(), labels, num_steps=8, guidance=2.0)
+    *_, (_, _, _, end) = master.solve(noise(), labels, num_steps=8, guidance=2.0, shift=1.0)
     assert ways.shape == (9, 3, 1, 8, 8)
     torch.testing.assert_close(ways[-1], end)
 

@@ -122,13 +122,15 @@ def test_the_bend_of_a_schedule_goes_when_its_mixture_is_made_straight():
 
 @pytest.mark.parametrize("name", registry.names("Denoises"))
 def test_times_go_from_noise_to_the_picture(name):
-    """Where data and noise mix along straight lines, the time is the share of noise."""
+    """Where data and noise mix along straight lines, the time is the share of noise; steps may be shifted."""
     model, spec = registry.build(name).eval(), registry.spec(name)
+    shift = spec.defaults().get("shift", 1.0)
+    expected = [shift * u / (1 + (shift - 1) * u) for u in (1, 0.75, 0.5, 0.25, 0)]
     trail = velocity.Trail(model, spec)
     with torch.no_grad():
         shares = list(trail.walk(velocity.noise_of(spec, 1, 0), None, 4, 1.0))
-    assert trail.times == pytest.approx([1, 0.75, 0.5, 0.25, 0]) and shares == [0.25, 0.5, 0.75, 1]
-    assert len(trail.xs) == 5 and trail.at(0.5) is trail.xs[2]
+    assert trail.times == pytest.approx(expected, abs=1e-3) and shares == [0.25, 0.5, 0.75, 1]
+    assert len(trail.xs) == 5 and trail.at(1 - expected[2]) is trail.xs[2]
 
 
 def test_mixtures_are_read_off_the_model():

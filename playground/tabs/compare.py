@@ -52,12 +52,13 @@ def build() -> None:
 
 def default_names() -> list[str]:
     """A model with weights of every family, if it may be the one that stands for it; at least two models."""
-    names = sorted(registry.names("Samples"), key=lambda name: not registry.shipped(name))
+    names = registry.names("Samples")
     by_family: dict[str, str] = {}
     for name in sorted(filter(registry.shipped, names), key=lambda name: not registry.spec(name).exemplary):
         by_family.setdefault(registry.spec(name).family, name)
-    chosen = [name for name in names if name in by_family.values()]
-    return (chosen + [n for n in names if n not in chosen])[: max(2, len(chosen))][:MAX_MODELS]
+    first = set(by_family.values())
+    names.sort(key=lambda name: (name not in first, not registry.shipped(name)))
+    return names[: min(MAX_MODELS, max(2, len(first)))]
 
 
 def refresh(request: gr.Request) -> Any:
