@@ -155,10 +155,13 @@ def test_evaluations_are_counted(guidance):
         assert step.nfe == calls / 3
 
 
-def test_denoising_names_both_ends_of_the_line():
+@pytest.mark.parametrize(
+    ("shift", "timesteps"), [(1.0, [999, 799, 599, 399, 199]), (2.0, [999, 888, 749, 570, 332])]
+)
+def test_denoising_names_both_ends_of_the_line(shift, timesteps):
     model = small_model(0.1)
-    steps = list(model.denoise(noise(), labels=torch.arange(3), generator=seeded(), num_steps=5))
-    assert [step.t for step in steps] == [999, 799, 599, 399, 199]
+    steps = list(model.denoise(noise(), labels=torch.arange(3), generator=seeded(), num_steps=5, shift=shift))
+    assert [step.t for step in steps] == timesteps
     for step in steps:
         again = model.add_noise(step.x0_hat, step.eps_hat, torch.full((3,), step.t))
         torch.testing.assert_close(again, step.xt, atol=1e-5, rtol=1e-5)

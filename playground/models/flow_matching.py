@@ -220,13 +220,14 @@ class FlowMatching(GenerativeModel, Samples, HasLatent, Encodes, Denoises):
     ) -> Iterator[DenoiseStep]:
         """Every step's x_t and the ends of its straight line; no labels: no label. `generator` is not used.
 
-        x0_hat is clipped to [-1, 1] and eps_hat is what then leads to x_t.
+        x0_hat is clipped to [-1, 1] and eps_hat is what then leads to x_t, at the nearest whole timestep.
         """
         each = self._evaluations(labels, **controls)
         for step, (time, x, v_hat, _) in enumerate(self.solve(xt, labels, **controls), 1):
             x0_hat = (x - time * v_hat).clamp(-1, 1)
-            eps_hat = (x - (1 - time) * x0_hat) / time
-            yield DenoiseStep(round(time * self.num_timesteps) - 1, x, x0_hat, eps_hat, step * each)
+            whole = round(time * self.num_timesteps)
+            mix = whole / self.num_timesteps
+            yield DenoiseStep(whole - 1, x, x0_hat, (x - (1 - mix) * x0_hat) / mix, step * each)
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """The picture that the ODE makes of the noise z, without guidance; no labels: no label."""
