@@ -63,11 +63,11 @@ def _refuse(error: Exception) -> int:
 @app.command("list")
 def list_models(
     as_json: Json = False,
-    readme: Annotated[Path | None, typer.Option(help="Rewrite the table of models in this file.")] = None,
+    readme: Annotated[Path | None, typer.Option(help="Rewrite what this file tells of the cards.")] = None,
 ) -> None:
     """Every model: name, family, data set, conditional, capabilities, parameters, metrics."""
     if readme is not None:
-        content = listing.with_table(readme.read_text(encoding="utf-8"))
+        content = listing.with_tables(readme.read_text(encoding="utf-8"))
         console.write(readme, content.encode())
     elif as_json:
         print(json.dumps(listing.everything(), indent=1))

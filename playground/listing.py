@@ -2,11 +2,14 @@
 
 from typing import Any
 
-from playground import hub, registry, scoring
+from playground import hub, registry, scoring, verdict
+from playground.locale import text
 from playground.training import TrainEvent
 
 BEGIN = "<!-- models: `python -m playground list --readme README.md` writes this table from the cards -->"
 END = "<!-- end of models -->"
+ANSWER = "<!-- answer: the same command writes these sentences from the cards -->"
+ANSWERED = "<!-- end of answer -->"
 LIKELIHOODS = {  # a column for each of scoring.GROUPS, for their numbers do not compare
     "binary": "nats, 2 grey levels",
     "discrete": "bits/dim, 256 grey levels",
@@ -152,17 +155,27 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def with_table(text: str) -> str:
-    """A README with the table between its two markers made anew.
+def conclusion() -> str:
+    """What each family buys, in Markdown: the answer, a line a family, and what the numbers are."""
+    answer = verdict.answer()
+    lines = [f"- **{f.family.en}** ({f.spec.title}). {f.said.en}" for f in verdict.findings()]
+    head = [] if answer is None else [answer.en, ""]
+    return "\n".join(["", *head, *lines, "", text("verdict.note"), ""])
+
+
+def with_tables(content: str) -> str:
+    """A README with what stands between its two pairs of markers made anew.
 
     Raises:
         ValueError: if the markers are not there.
     """
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"The file has no table to rewrite: it needs the lines '{BEGIN}' and '{END}'.")
-    return f"{head}{BEGIN}\n{table()}\n{END}{tail}"
+    for begin, made, end in ((BEGIN, table, END), (ANSWER, conclusion, ANSWERED)):
+        head, found, rest = content.partition(begin)
+        _, closed, tail = rest.partition(end)
+        if not found or not closed:
+            raise ValueError(f"The file has nothing to rewrite: it needs the lines '{begin}' and '{end}'.")
+        content = f"{head}{begin}\n{made()}\n{end}{tail}"
+    return content
 
 
 def training_line(event: TrainEvent) -> str:

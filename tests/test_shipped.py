@@ -77,7 +77,7 @@ def test_the_training_can_be_replayed(name):
 
 def test_the_readme_has_the_table_of_the_cards():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert listing.with_table(text) == text, "run `python -m playground list --readme README.md`"
+    assert listing.with_tables(text) == text, "run `python -m playground list --readme README.md`"
     assert all(f"`{name}`" in text for name in registry.names())
 
 

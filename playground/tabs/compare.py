@@ -1,4 +1,4 @@
-"""Compare: several models get the same request and race; what each one trades stands below."""
+"""Compare: several models get the same request and race; what each one trades, and buys, stands below."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import gradio as gr
 
 from playground import data, figures, judge, race, registry, validation, weights
 from playground.locale import both
-from playground.tabs import common, panels
+from playground.tabs import common, panels, verdict_panel
 from playground.tabs.panels import Lane
 from playground.tabs.runs import Run
 
@@ -40,6 +40,7 @@ def build() -> None:
     still = preview(first, 0, "any", num)
     cards = common.html(still[0], elem_id="pg-race")
     below = common.html(still[1], elem_id="pg-below")
+    common.html(verdict_panel.section())
 
     inputs, outputs = [names, seed, label, count], [cards, below]
     run.click(run_race, inputs, outputs, concurrency_limit=None, trigger_mode="multiple", **common.RAW)
