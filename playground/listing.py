@@ -158,7 +158,10 @@ def table() -> str:
 def conclusion() -> str:
     """What each family buys, in Markdown: the answer, a line a family, and what the numbers are."""
     answer = verdict.answer()
-    lines = [f"- **{f.family.en}** ({f.spec.title}). {f.said.en}" for f in verdict.findings()]
+    lines = [
+        f"- **{f.family.en[0].upper()}{f.family.en[1:]}** ({f.spec.title}). {f.said.en}"
+        for f in verdict.findings()
+    ]
     head = [] if answer is None else [answer.en, ""]
     return "\n".join(["", *head, *lines, "", text("verdict.note"), ""])
 
