@@ -1,5 +1,7 @@
 """The section of the Compare tab that answers what the playground asks: are GANs obsolete?"""
 
+import html
+
 from playground import verdict
 from playground.locale import both, spans
 from playground.svg import NUM_COLOURS
@@ -21,7 +23,7 @@ def section() -> str:
 
 def _card(finding: verdict.Finding, index: int) -> str:
     family, title = spans(finding.family), finding.spec.title
-    small = "" if title == finding.family.en else f"<small>{title}</small>"
+    small = "" if title == finding.family.en else f"<small>{html.escape(title)}</small>"
     return (
         f'<article style="--c:var(--pg-{index % NUM_COLOURS})"><h3>{family}{small}</h3>'
         f"<p>{spans(finding.said)}</p></article>"
