@@ -8,10 +8,11 @@ asked to have norm 1 on the lines between real and generated pictures (eq. 3),
 The penalty is one of each picture, so the critic may not mix the pictures of a batch: it has no batch norm
 (section 4), and no norm at all.
 
-Like the paper: lambda = 10, Adam with beta_1 = 0, beta_2 = 0.9. Differences: two critic updates for each of
-G instead of five, but of twice G's learning rate (two time scales, 1706.08500, which reaches more in the same
-time); fewer channels than `dcgan`, larger learning rates that fall to zero; pictures are drawn by a moving
-average of the generator's weights.
+Like the paper: lambda = 10, Adam with beta_1 = 0, beta_2 = 0.9; and both networks are told the label, as in
+its best model of CIFAR-10 (table 3), though as inputs in the way of `cgan`, whose networks these are, and
+not by an auxiliary classifier. Differences: two critic updates for each of G instead of five, but of twice
+G's learning rate (two time scales, 1706.08500, which reaches more in the same time); larger learning rates
+that fall to zero; pictures are drawn by a moving average of the generator's weights.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class WGANGPConfig(ConvConfig):
     """
 
     discriminator_norm: str = "none"
+    num_classes: int = 10
     techniques: Techniques = Techniques(
         loss="wasserstein",
         penalty="gradient penalty",
@@ -43,18 +45,19 @@ class WGANGPConfig(ConvConfig):
 
 
 class WGANGP(ConvGAN):
-    """A generator and a critic whose gradient is held at norm 1."""
+    """A generator and a critic whose gradient is held at norm 1, both told the label."""
 
 
 _ABOUT = About(
     summary=Words(
         en="A Wasserstein GAN whose critic is kept smooth by a penalty instead of clipped weights: between a "
         "real and a generated picture its score may change only as fast as the picture does. "
-        "The critic can then use all of its capacity. "
+        "The critic can then use all of its capacity, and it is told, as the generator is, which digit it is "
+        "to be. "
         "The same settings train many architectures, which made it a standard for years.",
         zh="这是一个 Wasserstein GAN，但不裁剪权重，而是用惩罚项来约束评价网络："
         "在真实图与生成图之间，分数的变化不得快于图本身的变化。"
-        "这样评价网络的能力可以充分发挥。同样的设置能训练许多不同的结构，多年来一直是标准做法。",
+        "这样评价网络的能力可以充分发挥；它和生成器都知道要画的是哪个数字。同样的设置能训练许多不同的结构，多年来一直是标准做法。",
     ),
     formula=r"\mathbb{E}_{z}[f(G(z))] - \mathbb{E}_{x}[f(x)] + "
     r"\lambda \, \mathbb{E}_{\hat{x}}\left[(\|\nabla f(\hat{x})\|_2 - 1)^2\right]",
@@ -90,5 +93,6 @@ SPECS = (
         about=_ABOUT,
         controls=(TRUNCATION,),
         switches=switches(_CONFIG.techniques),
+        conditional=True,
     ),
 )
