@@ -8,7 +8,9 @@ from playground.training import TrainEvent
 
 BEGIN = "<!-- models: `python -m playground list --readme README.md` writes this table from the cards -->"
 END = "<!-- end of models -->"
-ANSWER = "<!-- answer: the same command writes these sentences from the cards -->"
+ANSWER = (
+    "<!-- answer: `python -m playground list --readme README.md` writes these sentences from the cards -->"
+)
 ANSWERED = "<!-- end of answer -->"
 LIKELIHOODS = {  # a column for each of scoring.GROUPS, for their numbers do not compare
     "binary": "nats, 2 grey levels",

@@ -81,7 +81,11 @@ def _numbers(spec: ModelSpec) -> dict[str, str]:
         "ms": ("ms_per_image_64", "value", ".3g"),
         "nfe": ("nfe", "value", ",d"),
     }
-    found = {k: format(metrics[m][part], how) for k, (m, part, how) in formats.items() if m in metrics}
+    found = {
+        k: format(metrics[m][part], how)
+        for k, (m, part, how) in formats.items()
+        if part in metrics.get(m, {})
+    }
     if measured := scoring.of_card(metrics):
         found["likelihood"] = f"{measured[0].value:.{measured[0].digits}f} {scoring.UNITS[measured[0].group]}"
     return found

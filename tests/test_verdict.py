@@ -45,6 +45,8 @@ def test_what_is_not_measured_has_no_sentence(cards):
     cards["gan"] = metrics(5.0, 0.88, 0.15, 1)
     del cards["gan"]["ms_per_image_64"]
     assert verdict.answer() is None and len(verdict.findings()) == 1
+    cards["gan"] = metrics(5.0, 0.88, 0.15, 1, fid={"value": 0.1, "num": 10_000})
+    assert verdict.answer() is None and len(verdict.findings()) == 1
     cards["flow"] = metrics(400.0, 0.8, 1.5, 1)
     assert len(verdict.findings()) == 1, "its sentence tells a likelihood"
 
