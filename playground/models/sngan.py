@@ -43,10 +43,10 @@ _ABOUT = About(
         en="A GAN whose discriminator cannot run away: each of its layers is divided by the most it can "
         "stretch anything, so its output changes no faster than the picture. "
         "It costs almost nothing, and the loss ignores pictures judged well enough already (hinge). "
-        "Most GANs since then use it. Both networks are told which digit it is to be.",
+        "Most GANs since then use it; here both networks are told which digit it is to be.",
         zh="这个 GAN 的判别器不会失控：每一层都除以它对输入的最大放大倍数，因此输出的变化不会快于图片的变化。"
-        "它几乎不增加计算量，而且合页损失会忽略已经判断得足够好的图。此后的大多数 GAN 都采用它。"
-        "两个网络都知道要画的是哪个数字。",
+        "它几乎不增加计算量，而且合页损失会忽略已经判断得足够好的图。此后的大多数 GAN 都采用它；"
+        "这里的两个网络都知道要画的是哪个数字。",
     ),
     formula=r"\bar{W} = \frac{W}{\sigma(W)}, \quad "
     r"\mathcal{L}_D = \mathbb{E}[\max(0, 1 - D(x))] + \mathbb{E}[\max(0, 1 + D(G(z)))]",
