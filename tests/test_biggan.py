@@ -145,15 +145,17 @@ def test_blocks_resample():
 
 
 def test_every_layer_has_spectral_norm_one_after_some_updates():
-    model = trained(12)
+    model = trained(12).train()
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.Embedding)]
     plain = [m for m in layers if not is_parametrized(m)]
     assert plain == [model.generator.embed]
     with torch.no_grad():
         for layer in layers:
             if layer is not model.generator.embed:
-                sigma = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
-                assert sigma == pytest.approx(1, abs=0.15)  # one power iteration an update lags behind
+                for _ in range(10):  # one power iteration an update lags behind; each look is one more
+                    weight = layer.weight
+                sigma = torch.linalg.matrix_norm(weight.flatten(1), 2)
+                assert sigma == pytest.approx(1, abs=0.1)
 
 
 def test_overlap_is_zero_for_orthogonal_filters_of_any_length():
