@@ -133,9 +133,10 @@ def evaluate(
 
 
 def write_card(name: str, result: Metrics) -> None:
-    """Put metrics on a shipped model's card, in place of those of the same name; its README.md follows."""
+    """Put metrics on a shipped model's card, in place of those of the same name; its texts are the spec's."""
     card = registry.card(name)
-    weights.write_card(name, card | {"metrics": card.get("metrics", {}) | result})
+    summary = registry.spec(name).about.summary.en
+    weights.write_card(name, card | {"summary": summary, "metrics": card.get("metrics", {}) | result})
 
 
 @torch.no_grad()
