@@ -23,6 +23,8 @@ from playground.spec import Batch, GenerativeModel, ModelSpec, Recipe
 _RECALIBRATION_BATCHES = 32
 _SNAPSHOT_EVERY = 50  # steps between copies of the last good state
 
+_States = list[dict[str, Tensor]]
+
 
 class TrainingDiverged(RuntimeError):
     """A loss is not finite; the model is back at its last good state."""
@@ -99,7 +101,7 @@ class Training:
         self.origin: str | None = None  # sha256 of the weights that the run went on from
         self.hurry = False  # set by another thread that does not want to wait for samples
         self._order: tuple[int, Tensor] | None = None
-        self._good: dict[str, Tensor] | None = None
+        self._good: _States | None = None
 
     @property
     def progress(self) -> float:
@@ -195,7 +197,7 @@ class Training:
         metrics = distributed.mean(self.model.train_step(self.batch(self.step), self.optimizers))
         distributed.follow_main(self.model, whole=self.step == 0)  # some layers are set by the first batch
         if not all(math.isfinite(value) for value in metrics.values()):
-            self.model.load_state_dict(self._good or before or self.model.state_dict())
+            self._restore(self._good or before)
             peak = max(g["lr"] for o in self.optimizers.values() for g in o.param_groups)
             raise TrainingDiverged(self.step + 1, peak)
         self._good = before or self._good  # its loss was finite, so it was good
@@ -221,8 +223,15 @@ class Training:
         self.model.train()
         return None if self.hurry else drawn
 
-    def _copy(self) -> dict[str, Tensor]:
-        return {key: value.detach().clone() for key, value in self.model.state_dict().items()}
+    def _copy(self) -> _States:
+        """Of the weights and their average, which bad weights would spoil before their loss is known."""
+        modules = [self.model] if self.ema is None else [self.model, self.ema]
+        return [{key: value.detach().clone() for key, value in m.state_dict().items()} for m in modules]
+
+    def _restore(self, states: _States | None) -> None:
+        for module, state in zip((self.model, self.ema), states or (), strict=False):
+            if module is not None:
+                module.load_state_dict(state)
 
     def _batches(self) -> Iterator[Batch]:
         generator = torch.Generator(self.device).manual_seed(self.seed)

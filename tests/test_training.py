@@ -115,6 +115,26 @@ def test_divergence_says_where_and_keeps_the_last_good_state(images, diverge_at)
     assert all(value.isfinite().all() for value in state.ema.state_dict().values())
 
 
+def test_weights_that_a_finite_loss_spoilt_are_not_kept_in_the_average_either(images):
+    state = training.Training(SPEC, images, RECIPE)
+    step = state.model.train_step
+
+    def spoil(batch, optimizers):
+        metrics = step(batch, optimizers)
+        with torch.no_grad():
+            if batch.step == 3:  # the loss before the update was finite
+                next(state.model.parameters()).fill_(math.nan)
+        return metrics
+
+    state.model.train_step = spoil
+    with pytest.raises(training.TrainingDiverged):
+        for _ in training.train(state):
+            pass
+    assert state.step == 4
+    assert all(value.isfinite().all() for value in state.model.state_dict().values())
+    assert all(value.isfinite().all() for value in state.ema.state_dict().values())
+
+
 def test_the_learning_rate_warms_up_and_decays():
     recipe = Recipe(num_steps=100, warmup=10, final_lr=0.1)
     factors = [training.lr_factor(recipe, step, step / 100) for step in range(100)]
