@@ -43,7 +43,7 @@ class CGAN(ConvGAN):
         """Real pictures with another label count as fakes, half and half (1605.05396, algorithm 1)."""
         shift = 1 + randint(self.config.num_classes - 1, len(batch.x), batch.generator, batch.x.device)
         wrong = (batch.labels + shift) % self.config.num_classes
-        score_wrong = self.discriminator(batch.x, wrong)
+        score_wrong = self.discriminator(self._noise(batch)(batch.x), wrong)
         rejected = torch.cat([score_fake, score_wrong])
         return super().discriminator_loss(batch, score_real, rejected)
 
