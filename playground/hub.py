@@ -129,6 +129,9 @@ def _from_web(source: Published, name: str, where: Path) -> None:
                 file.write(chunk)
                 if file.tell() > 2 * source.num_bytes:
                     raise OSError("the file is far larger than it should be")
+            length = answer.headers.get("Content-Length")  # reading in chunks ends without a word where
+            if length is not None and file.tell() != int(length):  # the connection does
+                raise OSError(f"the connection broke off after {file.tell():,} of {int(length):,} bytes")
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

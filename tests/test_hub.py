@@ -1,13 +1,18 @@
 """Published models: listed apart, downloaded whole or not at all, one sentence where there is no network."""
 
+import asyncio
 import json
+import socket
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 import torch
+from gradio.state_holder import SessionState
+from gradio.utils import get_upload_folder
 from PIL import Image
 
 from playground import cli, figures, hub, registry, seeding, validation
@@ -180,6 +185,22 @@ def test_a_file_of_the_web_arrives_whole_or_not_at_all(tmp_path):
     assert not list(here.iterdir())
 
 
+def test_a_connection_that_breaks_off_leaves_nothing(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 700\r\n\r\nweights")
+
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        with pytest.raises(OSError, match="broke off after 7 of 700 bytes"):
+            hub._from_web(Published("https://example.org", "BSD", 700, ("goal",), url=url), "goal", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", registry.published("Translates"))
 def test_published_generators_translate_both_ways(name, cache, monkeypatch):
     spec = registry.spec(name)
@@ -214,6 +235,21 @@ def test_the_translate_tab_says_what_it_will_download_and_waits(cache, monkeypat
     assert all(panel["busy"] for panel in panels[:-1]) and "91 MB" in panels[0]["status"]
     assert "learnt without pairs" in panels[-1]["body"]
     assert panels[-1]["body"].count("<img") == 5, "before and after, back, lost, left alone"
+
+
+def test_the_translate_tab_gets_the_bytes_of_an_uploaded_file():
+    with gr.Blocks() as page:
+        translate_published.build()
+    (press,) = (fn for fn in page.fns.values() if fn.name == "show")
+    cache = Path(get_upload_folder())
+    cache.mkdir(parents=True, exist_ok=True)
+    path = cache / "photograph.png"
+    path.write_bytes(b"a picture")
+    sent = {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
+    way = next(iter(translate_published.offered()))
+    got = asyncio.run(page.preprocess_data(press, [way, sent], SessionState(page)))
+    path.unlink()
+    assert got == [way, b"a picture"]
 
 
 def test_the_translate_tab_needs_a_picture_and_a_network(cache, monkeypatch):
