@@ -46,6 +46,12 @@ def walk(**changes):
     return updates(words_between.walk(asked(), *given.values()))
 
 
+def test_the_longest_prompt_leaves_room_for_its_style():
+    found = words_request.check(**values(prompt="a " * words_request.MAX_WORDS, guidance=None, steps=None))
+    model = registry.build(NAME)
+    assert model.words(found.caption)[-1] == "noto"
+
+
 def test_every_step_and_every_word_is_shown(untrained, few_known):
     shown = draw()
     last = shown[-1]
@@ -99,7 +105,7 @@ HOSTILE = [
     "红苹果",
     "!!!",
     "⚽️🧿"[1:2] + "?",
-    "a " * 17,
+    "a " * 16,
 ]
 
 
