@@ -1,6 +1,7 @@
 """Denoising diffusion GAN: its schedule, posterior and jumps, and what each player learns from."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -80,6 +81,20 @@ def test_the_posterior_of_the_truth_restores_the_forward_process():
         a = model.alphas_cumprod[step - 1]
         assert previous.mean().item() == pytest.approx(float(a.sqrt() * 0.7), abs=0.02)
         assert previous.std().item() == pytest.approx(float((1 - a).sqrt()), abs=0.02)
+
+
+@pytest.mark.parametrize("num", [1, 2, 8])
+def test_the_number_of_jumps_is_a_switch_of_the_training(num):
+    model = small()
+    model.tune({"jumps": num, "lr_d": 0.5})
+    assert model.num_timesteps == num + 1 and model.techniques.lr_d == 0.5
+    torch.testing.assert_close(model.alphas_cumprod, small(num_steps=num).alphas_cumprod)
+    losses = model.train_step(batch(), model.make_optimizers(SPEC.recipe))
+    assert all(math.isfinite(value) for value in losses.values())
+    steps = list(model.sample(2, generator=rng()))
+    assert [(s.step, s.num_steps, s.nfe) for s in steps] == [(i, num, i) for i in range(1, num + 1)]
+    (switch,) = (s for s in SPEC.switches if s.key == "jumps")
+    assert not switch.live and switch.default == SMALL.num_steps == SPEC.config.num_steps
 
 
 def test_the_last_jump_lands_on_what_the_generator_drew():

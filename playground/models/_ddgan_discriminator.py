@@ -33,10 +33,14 @@ class Discriminator(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(width, track_running_stats=False) for width in (b, c))
         self.features = nn.Linear(16 * c, num_features)
         self.out = nn.Linear(num_features, 1)
-        self.time = nn.Embedding(num_steps + 1, sum(self.widths))
+        self.set_num_steps(num_steps)
         self.label = nn.Embedding(num_classes + 1, sum(self.widths))
-        nn.init.zeros_(self.time.weight)
         nn.init.zeros_(self.label.weight)
+
+    def set_num_steps(self, num: int) -> None:
+        """Know t from 0 to `num`, nothing of any of them yet."""
+        self.time = nn.Embedding(num + 1, sum(self.widths))
+        nn.init.zeros_(self.time.weight)
 
     def forward(self, previous: Tensor, xt: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """Pictures (B, C, H, W) twice, (B,) in 1 to T, (B,) with num_classes for no label -> (B,)."""

@@ -30,6 +30,12 @@ SAMPLERS = SCHEDULERS + SOLVERS
 Predict = Callable[[Tensor, int], DenoiseStep]
 
 
+def vp_alphas_cumprod(num_steps: int) -> Tensor:
+    """(T,) of DDGAN's schedule: beta rises from 0.1 to 20 over the time 0 to 1 (2011.13456, eq. 32)."""
+    time = torch.arange(1, num_steps + 1) / num_steps
+    return torch.exp(-0.1 * time - 0.5 * (20 - 0.1) * time**2)
+
+
 def cosine_alphas_cumprod(num_timesteps: int) -> Tensor:
     """(T,) a_t, the part of the variance that is still picture (2102.09672, eq. 17, betas at most 0.999)."""
     u = torch.arange(num_timesteps + 1, dtype=torch.float64) / num_timesteps

@@ -28,6 +28,7 @@ from torch.optim import Adam, Optimizer
 from playground.models._ddgan_discriminator import Discriminator
 from playground.models._gan import discriminator_loss, generator_loss, gradient_norm, slope
 from playground.models._gan_switches import Techniques, switches
+from playground.models._solvers import vp_alphas_cumprod
 from playground.nn import UNet, UNetConfig, backward, rand, randint, randn
 from playground.spec import (
     About,
@@ -39,6 +40,7 @@ from playground.spec import (
     Recipe,
     Samples,
     SampleStep,
+    Switch,
     Words,
 )
 
@@ -53,7 +55,7 @@ class DDGANConfig:
         num_features: what D makes of them before it decides.
         latent_dim: length of z, drawn anew at every step.
         image_size: pixels, both ways.
-        num_steps: T, jumps from noise to data.
+        num_steps: T, jumps from noise to data, unless `tune` says otherwise.
         label_dropout: how often training hides the label.
         penalty_every: updates from one R1 to the next.
         techniques: of the training.
@@ -72,12 +74,6 @@ class DDGANConfig:
     techniques: Techniques = Techniques(penalty="R1", penalty_weight=0.05, real_label=0.9)
 
 
-def vp_alphas_cumprod(num_steps: int) -> Tensor:
-    """(T,) of the paper's schedule: beta rises from 0.1 to 20 over the time 0 to 1 (2011.13456, eq. 32)."""
-    time = torch.arange(1, num_steps + 1) / num_steps
-    return torch.exp(-0.1 * time - 0.5 * (20 - 0.1) * time**2)
-
-
 class DDGAN(GenerativeModel, Samples, Jumps):
     """Few steps of diffusion whose reverse is drawn by a conditional GAN; x_0 is the data, x_T is noise."""
 
@@ -87,7 +83,6 @@ class DDGAN(GenerativeModel, Samples, Jumps):
         """Both networks and the schedule, which is computed, not stored with the weights."""
         super().__init__()
         self.config, self.techniques = config, config.techniques
-        self.num_timesteps = config.num_steps + 1  # levels of noise, the clean picture being level 0
         width = config.unet.extra
         self.mapping = nn.Sequential(
             nn.Linear(config.latent_dim, width), nn.SiLU(), nn.Linear(width, width),
@@ -100,13 +95,21 @@ class DDGAN(GenerativeModel, Samples, Jumps):
             config.discriminator_widths, config.num_features, config.unet.in_channels, config.num_steps,
             config.unet.num_classes,
         )  # fmt: skip
-        schedule = torch.cat([torch.ones(1), vp_alphas_cumprod(config.num_steps)])
-        self.register_buffer("alphas_cumprod", schedule, persistent=False)
+        self._set_jumps(config.num_steps)
         self.to(memory_format=torch.channels_last)
 
+    def _set_jumps(self, num: int) -> None:
+        self.num_jumps, self.num_timesteps = num, num + 1  # level of noise 0 is the clean picture
+        schedule = torch.cat([torch.ones(1), vp_alphas_cumprod(num)])
+        self.register_buffer("alphas_cumprod", schedule, persistent=False)
+
     def tune(self, values: Mapping[str, Any]) -> None:
-        """Turn techniques by name."""
-        self.techniques = replace(self.techniques, **values)
+        """Turn techniques by name; another number of ``jumps`` only before the training."""
+        techniques = dict(values)
+        if (jumps := techniques.pop("jumps", self.num_jumps)) != self.num_jumps:
+            self._set_jumps(jumps)
+            self.discriminator.set_num_steps(jumps)
+        self.techniques = replace(self.techniques, **techniques)
 
     def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
         """One Adam for each player, each with its own learning rate."""
@@ -140,7 +143,7 @@ class DDGAN(GenerativeModel, Samples, Jumps):
 
     def jump(self, xt: Tensor, t: Tensor, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """x0_hat drawn by z (B, latent_dim) given x_t (B, C, H, W), t (B,) in 1 to T; no labels: no label."""
-        v_hat = self.denoiser(xt, t / self.config.num_steps, labels, self.mapping(z))
+        v_hat = self.denoiser(xt, t / self.num_jumps, labels, self.mapping(z))
         a = self._a(t)
         return (a.sqrt() * xt - (1 - a).sqrt() * v_hat).clamp(-1, 1)
 
@@ -150,14 +153,14 @@ class DDGAN(GenerativeModel, Samples, Jumps):
         """x0_hat behind x_t (B, C, H, W), t in 1 to T, each row with a z of its own; no labels: no label."""
         num, device = len(xt), xt.device
         z = randn((num, self.config.latent_dim), generator, device)
-        labels = None if labels is None else labels.to(device)
-        return self.jump(xt, torch.full((num,), t, device=device), z, labels)
+        asked = None if labels is None else labels.to(device)
+        return self.jump(xt, torch.full((num,), t, device=device), z, asked)
 
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
         """One update of the discriminator and, every `d_steps` of them, one of the generator."""
         k, x0, source, device = self.techniques, batch.x, batch.generator, batch.x.device
         num = len(x0)
-        t = 1 + (torch.arange(num, device=device) + randint(num, 1, source, device)) % self.config.num_steps
+        t = 1 + (torch.arange(num, device=device) + randint(num, 1, source, device)) % self.num_jumps
         hidden = rand((num,), source, device) < self.config.label_dropout
         labels = batch.labels.masked_fill(hidden, self.config.unet.num_classes)
         real = self.add_noise(x0, randn(x0.shape, source, device), t - 1)
@@ -225,11 +228,11 @@ class DDGAN(GenerativeModel, Samples, Jumps):
         self, xt: Tensor, labels: Tensor | None, generator: torch.Generator
     ) -> Iterator[tuple[DenoiseStep, Tensor]]:
         """From x_T to x_0: what each jump sees and draws, and the x_{t-1} it leads to."""
-        for step in range(self.config.num_steps, 0, -1):
+        for step in range(self.num_jumps, 0, -1):
             t = torch.full((len(xt),), step, device=xt.device)
             x0_hat = self.draw_x0(xt, step, labels, generator=generator)
             eps_hat = (xt - self._a(t).sqrt() * x0_hat) / (1 - self._a(t)).sqrt()
-            prediction = DenoiseStep(step, xt, x0_hat, eps_hat, self.config.num_steps - step + 1)
+            prediction = DenoiseStep(step, xt, x0_hat, eps_hat, self.num_timesteps - step)
             xt = self.posterior(x0_hat, xt, t, randn(xt.shape, generator, xt.device))
             yield prediction, xt
 
@@ -237,20 +240,17 @@ class DDGAN(GenerativeModel, Samples, Jumps):
         self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
     ) -> Iterator[SampleStep]:
         """Draw `num` pictures, one jump a moment; what is shown is x_t clipped to [-1, 1]."""
-        config = self.config
-        shape = (num, config.unet.in_channels, config.image_size, config.image_size)
-        xt = randn(shape, generator, self.alphas_cumprod.device)
-        if labels is None:
-            labels = randint(config.unet.num_classes, num, generator)
+        size, unet = self.config.image_size, self.config.unet
+        xt = randn((num, unet.in_channels, size, size), generator, self.alphas_cumprod.device)
+        labels = randint(unet.num_classes, num, generator) if labels is None else labels
         for step, (_, x) in enumerate(self._reverse(xt, labels, generator), 1):
-            yield SampleStep(step, config.num_steps, x.clamp(-1, 1), step)
+            yield SampleStep(step, self.num_jumps, x.clamp(-1, 1), step)
 
     def denoise(
         self, xt: Tensor, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
     ) -> Iterator[DenoiseStep]:
         """Every jump's x_t and the x0_hat drawn from it, t from T to 1. No labels: no label."""
-        for prediction, _ in self._reverse(xt, labels, generator):
-            yield prediction
+        yield from (prediction for prediction, _ in self._reverse(xt, labels, generator))
 
 
 _ABOUT = About(
@@ -277,7 +277,8 @@ _ABOUT = About(
     ),
 )
 _CONFIG = DDGANConfig()
-_LEFT_OUT = ("penalty", "clip", "instance_noise", "spectral_norm", "minibatch")  # the noise is diffusion's
+_LEFT_OUT = dict.fromkeys(("penalty", "clip", "instance_noise", "spectral_norm", "minibatch"))
+_JUMPS = Switch("jumps", Words("Jumps from noise to data", "从噪声到数据的跳跃次数"), 4, 1, 8, 1, live=False)
 
 SPECS = (
     ModelSpec(
@@ -292,7 +293,7 @@ SPECS = (
             num_steps=40000, batch_size=64, lr=4e-4, betas=_CONFIG.techniques.betas, decay="linear", ema=0.999
         ),
         about=_ABOUT,
-        switches=switches(_CONFIG.techniques, **dict.fromkeys(_LEFT_OUT)),
+        switches=(_JUMPS, *switches(_CONFIG.techniques, **_LEFT_OUT)),
         conditional=True,
         exemplary=True,
     ),
