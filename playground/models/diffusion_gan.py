@@ -12,8 +12,9 @@ t is 0 for half of the pictures and else drawn from 1 to T with probability prop
 eq. 10); T grows while D is too sure of real pictures and shrinks when it is not. The generator is one jump.
 
 This is the conditional GAN of `cgan` with nothing changed but that: its networks (D has one more plane, t),
-its matching-aware loss, its recipe; what the noise buys can be read from the two cards. Differences from the
-paper: its networks are StyleGAN2's or projected GANs'; r_d is a moving average instead of one over 4 updates.
+its matching-aware loss, its recipe; what the noise buys can be read from the two cards, as far as the minutes
+of training, which they tell too, allow. Differences from the paper: its networks are StyleGAN2's or projected
+GANs'; r_d is a moving average instead of one over 4 updates.
 """
 
 from dataclasses import dataclass, replace
@@ -127,11 +128,12 @@ _ABOUT = About(
         en="A GAN whose discriminator never quite sees the picture: real and drawn digits are noised alike, "
         "by an amount that adapts itself, and it is told how much. "
         "Noise makes the two kinds overlap, so the generator is always told which way is better. "
-        "It is the conditional GAN beside it in everything else, so the two can be compared.",
+        "Its networks and its recipe are those of the conditional GAN beside it, so the two can be compared; "
+        "how long each was trained is on its card.",
         zh="这个 GAN 的判别器看不清图片：真实数字和生成的数字都加上同样强度的噪声，"
         "强度自动调整，并且会告诉判别器。"
         "噪声让两类图片相互重叠，所以生成器总能得知该往哪个方向改进。"
-        "其余一切都与旁边的条件 GAN 相同，因此两者可以直接比较。",
+        "它的网络和训练方案与旁边的条件 GAN 相同，因此两者可以比较；各自的训练时间见模型卡。",
     ),
     formula=r"\min_G \max_D \; \mathbb{E}[\log D(y, t)] + \mathbb{E}[\log(1 - D(y_G, t))], \quad "
     r"y = \sqrt{\bar\alpha_t}\, x + \sqrt{1 - \bar\alpha_t}\, \sigma \epsilon, \quad t \le T",
