@@ -1,7 +1,8 @@
 """The training coach: what is seen in the curves of a run, why it happens and what to try next, as a table.
 
 A row names a rule of `playground.symptoms`, the families it is for, and remedies, the best first: the coach
-offers the first one that the model has switches for and that is not in place already. The words are in
+offers the first one that the model has switches for, that fits what the others stand at and that is not in
+place already. A number is a direction, so that a remedy never takes back what it is after. The words are in
 ``locale/*/coach.json``: ``coach.KEY.title``, ``.seen``, ``.why`` and ``.try``; and for every family
 ``coach.about.FAMILY``, what its curves should look like and when to stop. What a model does counts
 beside its family: that it learns codes, which takes two turns, or to translate there and back, which takes
@@ -61,47 +62,91 @@ class Times(NamedTuple):
         return type(now)(max(now, min(now * self.factor, self.limit)))
 
 
+class AtLeast(NamedTuple):
+    """The value a remedy gives a switch that may be too low."""
+
+    limit: float
+
+    def of(self, now: float) -> float:
+        """The limit, or what it stands at where that is more."""
+        return max(now, self.limit)
+
+
+class AtMost(NamedTuple):
+    """The value a remedy gives a switch that may be too high."""
+
+    limit: float
+
+    def of(self, now: float) -> float:
+        """The limit, or what it stands at where that is less."""
+        return min(now, self.limit)
+
+
+class Where(NamedTuple):
+    """A remedy that helps only where switches stand at certain values."""
+
+    fits: Mapping[str, Sequence[str]]
+    change: Change
+
+
+Direction = Times | AtLeast | AtMost
+Remedy = Change | Where
+
+
 class Rule(NamedTuple):
     """One row: what is said, in which families, when, and what helps."""
 
     key: str
     families: Sequence[str]
     check: Callable[[Run], Found | None]
-    remedies: Sequence[Change] = ()
+    remedies: Sequence[Remedy] = ()
     silences: Sequence[str] = ()  # keys that are not said beside it: what it explains already
 
 
 SLOWER: Change = {"lr": Times(0.3, 1e-5)}
-WEAKER_D: Sequence[Change] = (
-    {"d_steps": Times(0, 1)}, {"lr_d": Times(0.5, 0.25)}, {"instance_noise": 0.2}, {"real_label": 0.9},
-    {"penalty": "R1", "penalty_weight": 1.0},
+COSINE = Where({"decay": ("none",)}, {"decay": "cosine"})
+R1 = (  # it gives way to a penalty in place, and the Wasserstein loss asks for another one
+    Where(
+        {"penalty": ("none",), "loss": ("non-saturating", "saturating", "hinge", "least-squares")},
+        {"penalty": "R1", "penalty_weight": 1.0},
+    ),
+    Where({"penalty": ("R1",)}, {"penalty_weight": AtLeast(1.0)}),
+)
+CONSTRAINT = (
+    Where({"penalty": ("none", "R1")}, {"penalty": "gradient penalty", "penalty_weight": 10.0}),
+    Where({"penalty": ("gradient penalty",)}, {"penalty_weight": AtLeast(10.0)}),
+)
+NOISE: Change = {"instance_noise": AtLeast(0.2)}
+WEAKER_D: Sequence[Remedy] = (
+    {"d_steps": AtMost(1)}, {"lr_d": Times(0.5, 0.25)}, NOISE, {"real_label": AtMost(0.9)}, *R1,
 )  # fmt: skip
-STRONGER_D: Sequence[Change] = ({"lr_g": Times(0.5, 0.25)}, {"lr_d": Times(2, 2)}, {"d_steps": Times(2, 4)})
-CONSTRAINT: Change = {"penalty": "gradient penalty", "penalty_weight": 10.0}
+STRONGER_D: Sequence[Remedy] = ({"lr_d": Times(2, 2)}, {"d_steps": Times(2, 4)})
+SLOWER_G: Change = {"lr_g": Times(0.5, 0.25)}
 
 RULES = (
     Rule("diverged", FAMILIES, symptoms.diverged, (SLOWER,)),
-    Rule("gan.unbounded", GAMES, symptoms.unbounded, (CONSTRAINT, {"lr_d": Times(0.5, 0.25)})),
+    Rule("gan.unbounded", GAMES, symptoms.unbounded, (*CONSTRAINT, {"lr_d": Times(0.5, 0.25)})),
     Rule("gan.vanishing", GAMES, symptoms.vanishing, ({"loss": "non-saturating"}, *WEAKER_D)),
     Rule("gan.collapse", GAMES, symptoms.collapse, (
-        {"lr_g": Times(0, 1)}, {"penalty": "R1", "penalty_weight": 1.0}, {"instance_noise": 0.2}, *STRONGER_D,
+        {"lr_g": AtMost(1.0)}, *R1, NOISE, SLOWER_G, *STRONGER_D,
     )),
     Rule("gan.oscillation", GAMES, symptoms.oscillation, (
-        {"beta1": Times(0, 0.5)}, {"lr_g": Times(0, 1), "lr_d": Times(0, 1)},
-        {"penalty": "R1", "penalty_weight": 1.0}, SLOWER,
+        {"beta1": AtMost(0.5)}, {"lr_g": AtMost(1.0), "lr_d": AtMost(1.0)}, *R1, SLOWER,
     )),
     Rule("gan.discriminator_wins", GAMES, symptoms.discriminator_wins, WEAKER_D),
-    Rule("gan.generator_wins", GAMES, symptoms.generator_wins, STRONGER_D),
+    Rule("gan.generator_wins", GAMES, symptoms.generator_wins, (SLOWER_G, *STRONGER_D)),
     Rule("gan.alone", GAMES, symptoms.alone, silences=(
         "gan.discriminator_wins", "gan.generator_wins", "gan.blind",
     )),
-    Rule("gan.blind", ("gan",), symptoms.blind, ({"instance_noise": 0.0}, {"real_label": 0.9}, *STRONGER_D)),
-    Rule("gan.unconstrained", GAMES, symptoms.unconstrained, (CONSTRAINT,)),
+    Rule("gan.blind", ("gan",), symptoms.blind, (
+        {"instance_noise": AtMost(0.0)}, {"real_label": AtLeast(1.0)}, *STRONGER_D,
+    )),
+    Rule("gan.unconstrained", GAMES, symptoms.unconstrained, CONSTRAINT),
     Rule("gan.approaching", GAMES, symptoms.approaching),
     Rule("gan.balance", GAMES, symptoms.balance),
-    Rule("vae.collapse", ("vae",), symptoms.empty_codes, ({"beta": Times(0, 1)}, {"beta": Times(0.3, 0.3)})),
-    Rule("vae.loose", ("vae",), symptoms.loose_codes, ({"beta": 1.0},)),
-    Rule("cycle.untied", (CYCLE,), symptoms_cycle.untied, ({"lambda_cycle": 10.0},)),
+    Rule("vae.collapse", ("vae",), symptoms.empty_codes, ({"beta": AtMost(1.0)}, {"beta": Times(0.3, 0.3)})),
+    Rule("vae.loose", ("vae",), symptoms.loose_codes, ({"beta": AtLeast(1.0)},)),
+    Rule("cycle.untied", (CYCLE,), symptoms_cycle.untied, ({"lambda_cycle": AtLeast(10.0)},)),
     Rule("cycle.seen_through", (CYCLE,), symptoms_cycle.seen_through, ({"lr_d": Times(0.5, 0.25)},)),
     Rule("cycle.losing_the_way", (CYCLE,), symptoms_cycle.losing_the_way, (
         {"lambda_cycle": Times(2, 20.0)}, SLOWER,
@@ -112,7 +157,7 @@ RULES = (
     Rule("inherited", (STARTED,), symptoms.inherited, silences=("rising",)),
     Rule("rising", ONE_LOSS, symptoms.rising, (SLOWER,)),
     *(Rule(f"{family}.falling", (family,), symptoms.falling) for family in ONE_LOSS),
-    *(Rule(f"{family}.flat", (family,), symptoms.flat, ({"decay": "cosine"},)) for family in ONE_LOSS),
+    *(Rule(f"{family}.flat", (family,), symptoms.flat, (COSINE,)) for family in ONE_LOSS),
 )  # fmt: skip
 
 
@@ -167,11 +212,15 @@ def _advice(rule: Rule, seen: Found, known: Mapping[str, Switch], standing: Chan
     return Advice(rule.key, seen.level, tuple(seen.evidence.items()), first, seen.limits)
 
 
-def turned(remedy: Change, known: Mapping[str, Switch], standing: Change) -> Change:
-    """What a remedy would turn: nothing where a switch is missing, not live, or as far as it should go."""
-    if any(key not in known or not known[key].live for key in remedy):
+def turned(remedy: Remedy, known: Mapping[str, Switch], standing: Change) -> Change:
+    """What a remedy would turn: nothing where it does not fit, is in place, or would have no effect."""
+    fits, change = remedy if isinstance(remedy, Where) else ({}, remedy)
+    if any(key not in known or not known[key].live for key in change):
         return {}
-    values = {
-        key: value.of(standing[key]) if isinstance(value, Times) else value for key, value in remedy.items()
-    }
-    return {key: value for key, value in values.items() if value != standing[key]}
+    if any(standing.get(key) not in values for key, values in fits.items()):
+        return {}
+    values = {key: to.of(standing[key]) if isinstance(to, Direction) else to for key, to in change.items()}
+    changes = {key: value for key, value in values.items() if value != standing[key]}
+    after = standing | changes
+    needed = [need for key in changes for need in known[key].needs if need[0] in known]
+    return changes if all(after[other] in having for other, having in needed) else {}

@@ -1,7 +1,8 @@
 """What can be seen of a model while it trains: which classes it draws, how different its pictures are.
 
 A collapsing generator draws one digit, or one picture, over and over: the entropy of the classes and the mean
-distance between its pictures fall, and both are measured here whenever samples are drawn anyway.
+distance between its pictures fall, and both are measured here whenever samples are drawn anyway. One that is
+told the classes may draw one picture of each, so there the distance is that between pictures of one class.
 """
 
 from collections.abc import Iterator
@@ -30,7 +31,8 @@ class Diagnosis:
     Attributes:
         counts: pictures of each class.
         class_entropy: of those, in bits; log2 of the number of classes when all are equally frequent.
-        distinct: mean distance between two samples' features, as a share of that between two real pictures'.
+        distinct: mean distance between two samples' features, as a share of that between two real pictures';
+            both of the same class, where classes were asked for.
     """
 
     counts: tuple[int, ...]
@@ -52,12 +54,13 @@ def possible(spec: ModelSpec, dataset: str) -> bool:
     return one_shot(spec) and dataset == judge.spec().dataset and registry.shipped(judge.NAME)
 
 
-def diagnose(x: Tensor, real_spread: float) -> Diagnosis:
+def diagnose(x: Tensor, real_spread: float, labels: Tensor | None = None) -> Diagnosis:
     """Look at some samples.
 
     Args:
         x: (N, C, H, W) in [-1, 1], N > 1.
-        real_spread: `metrics.spread` of real pictures' features.
+        real_spread: `metrics.spread` of real pictures' features, within their classes if there are labels.
+        labels: (N,) classes asked for, two of one at least.
 
     Raises:
         ValueError: if a pixel is not finite.
@@ -66,7 +69,7 @@ def diagnose(x: Tensor, real_spread: float) -> Diagnosis:
     features, logits = judge.look(x)
     classes, num_classes = logits.argmax(1), logits.shape[1]
     counts = torch.bincount(classes, minlength=num_classes).tolist()
-    distinct = min(1.0, metrics.spread(features) / max(real_spread, 1e-9))
+    distinct = min(1.0, metrics.spread(features, labels) / max(real_spread, 1e-9))
     return Diagnosis(tuple(counts), metrics.entropy_bits(classes, num_classes), distinct)
 
 
@@ -111,19 +114,21 @@ class Watched(Training):
         reference = self._reference()
         # the samples have just recomputed what averaging invalidates
         model = self.model if self.ema is None else cast(GenerativeModel, self.ema.module)
-        labels = data.in_turn(NUM).to(self.device) if self.spec.conditional else None
+        labels = data.in_turn(NUM) if self.spec.conditional else None
         generator = torch.Generator().manual_seed(self.seed + 1)  # other latents than the samples shown
         controls = self.spec.defaults() | dict(self.spec.preview)
-        *_, last = model.eval().sample(NUM, labels=labels, generator=generator, **controls)
+        asked = None if labels is None else labels.to(self.device)
+        *_, last = model.eval().sample(NUM, labels=asked, generator=generator, **controls)
         self.model.train()
-        return None if self.hurry else diagnose(last.x, reference)
+        return None if self.hurry else diagnose(last.x, reference, labels)
 
     def _reference(self) -> float:
-        """How different real pictures are from each other."""
+        """How different real pictures are from each other; of a class, for a model that is told classes."""
         if self._real_spread is None:
             rows = judge.some(len(self.images), NUM)
             real = torch.cat([judge.look(x)[0] for x in judge.pictures(self.images[rows], self.spec.levels)])
-            self._real_spread = metrics.spread(real)
+            labels = self.labels[rows].cpu() if self.spec.conditional else None
+            self._real_spread = metrics.spread(real, labels)
         return self._real_spread
 
 

@@ -6,6 +6,7 @@ is short enough to read here. None of them compares across feature networks.
 
 import math
 import warnings
+from statistics import fmean
 from typing import NamedTuple
 
 import torch
@@ -137,9 +138,12 @@ def ideal_coverage(num: int, k: int = 5) -> float:
     return 1 - math.prod((num - i) / (2 * num - i) for i in range(1, k + 1))
 
 
-def spread(features: Tensor) -> float:
-    """(N, F), N > 1 -> the mean distance between two of them."""
-    return torch.pdist(features).mean().item()
+def spread(features: Tensor, groups: Tensor | None = None) -> float:
+    """(N, F), N > 1 -> the mean distance between two of them; with (N,) groups, the mean of that of each."""
+    if groups is None:
+        return torch.pdist(features).mean().item()
+    members = [features[groups == group] for group in groups.unique()]
+    return fmean(spread(each) for each in members if len(each) > 1)
 
 
 def entropy_bits(classes: Tensor, num_classes: int) -> float:

@@ -99,6 +99,14 @@ def read(name: str) -> dict[str, Any]:
         raise weights.WeightsError("errors.no_replay", name=name, why=error) from error
 
 
+def curves(name: str) -> tuple[str, ...]:
+    """The names of the curves of a model's shipped training; none if there is no replay that can be read."""
+    try:
+        return tuple(json.loads((weights.folder(name) / _JSON).read_text(encoding="utf-8"))["losses"])
+    except (OSError, ValueError, KeyError):
+        return ()
+
+
 def _file(shape: list[int]) -> str:
     """Where pictures of that shape, (B, C, H, W), are."""
     return _WEBP if shape[1] == 3 else _PNG

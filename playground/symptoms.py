@@ -136,12 +136,13 @@ def alone(run: Run) -> Found | None:
 
 
 def blind(run: Run) -> Found | None:
-    """D(real) = D(fake) while classes are missing: D sees no difference where there is one."""
+    """D(real) = D(fake), and no class entropy that says all classes are there: D may be blind."""
     if not run.has("d_real", "d_fake") or (run.has("class_entropy") and run.now("class_entropy") > VARIED):
         return None
     if abs(run.now("d_real") - run.now("d_fake")) > SAME or not SURE < run.now("d_fake") < FOOLED:
         return None
-    return found(run, "watch", {"d_fake": f"d_real ± {SAME:g}"}, "d_fake", "d_real", "class_entropy")
+    limits = {"d_fake": f"d_real ± {SAME:g}", "class_entropy": f"< {VARIED:g}"}
+    return found(run, "watch", limits, "d_fake", "d_real", "class_entropy")
 
 
 def oscillation(run: Run) -> Found | None:

@@ -7,12 +7,13 @@ import pytest
 import torch
 from tiny import RECIPE, SPEC, Tiny
 
-from playground import data, diagnosis, judge, registry
+from playground import data, diagnosis, judge, registry, symptoms
 from playground.data import Images
 from playground.diagnosis import Watched, diagnose, nearest
 from playground.metrics import spread
 from playground.spec import HasLatent, SampleStep
 from playground.training import Training, train
+from playground.trends import Run
 
 
 class OneShot(Tiny, HasLatent):
@@ -61,6 +62,47 @@ def test_distinct_is_a_share_of_the_real_spread_and_at_most_one(seen):
     assert diagnose(x, real_spread=2.0).distinct == pytest.approx(0.25)
     assert diagnose(x, real_spread=0.1).distinct == 1.0
     assert diagnose(x * 0, real_spread=2.0).distinct == 0.0
+
+
+def test_pictures_of_one_class_are_compared_where_classes_are_asked_for(seen):
+    x, labels = torch.tensor([0.0, 0.1, 0.9, 0.9, 0.5]).view(5, 1, 1, 1), torch.tensor([0, 0, 1, 1, 2])
+    assert spread(x.flatten(1), labels) == pytest.approx(0.05), "one alone is not compared"
+    assert diagnose(x, 0.1, labels).distinct == pytest.approx(0.5)
+    assert diagnose(x[labels], 0.1, labels).distinct == 0.0, "one picture of each class"
+
+
+def test_one_picture_of_each_class_is_a_collapse_to_the_coach():
+    """Every class is there, and the pictures differ; yet all of a class are the same."""
+    if not registry.shipped(judge.NAME):
+        pytest.skip("no weights of the classifier")
+    images = data.load("mnist", "train")
+    of_class = [data.to_float(images.images[images.labels == label][:50]) for label in range(10)]
+
+    class Drawn(OneShot):
+        num = 50  # pictures of each class that it can draw
+
+        def sample(self, num, *, labels=None, generator, **controls):
+            turn = torch.arange(num) // 10 % self.num
+            yield SampleStep(
+                1, 1, torch.stack([of_class[k][i] for k, i in zip(labels, turn, strict=True)]), 1
+            )
+
+    class Collapsed(Drawn):
+        num = 1
+
+    found = {}
+    for model in (Drawn, Collapsed):
+        watched = Watched(replace(SHOT, model=model, conditional=True), images, RECIPE)
+        watched.preview()
+        found[model] = watched.diagnosis
+    assert found[Drawn].distinct > 0.8 and found[Collapsed].distinct < 0.01
+    assert found[Collapsed].class_entropy > symptoms.VARIED
+    seen = {
+        model: {name: [(50, 1.0), (100, value), (150, value)] for name, value in what.metrics().items()}
+        for model, what in found.items()
+    }
+    assert symptoms.collapse(Run(seen[Collapsed], {})).evidence["distinct"] < symptoms.ALIKE
+    assert symptoms.collapse(Run(seen[Drawn], {})) is None
 
 
 def test_the_classifier_tells_real_digits_from_one_digit_again_and_again():

@@ -12,11 +12,11 @@ import pytest
 import torch
 from tiny import RECIPE, SPEC
 
-from playground import coach, locale, registry, svg
+from playground import coach, locale, previews, registry, replay, svg
 from playground.diagnosis import Diagnosis
 from playground.job import JobView, Request
 from playground.spec import Switch, Words
-from playground.tabs import train_charts, train_coach, train_panel
+from playground.tabs import train_charts, train_coach, train_panel, train_watch
 from playground.training import TrainEvent
 from playground.validation import Term
 
@@ -204,6 +204,49 @@ def test_the_figures_of_a_model_are_there_before_it_is_trained(monkeypatch):
     monkeypatch.setattr(train_charts, "possible", lambda spec, dataset: True)
     drawn = train_charts.panels({}, 1, (), None, train_charts.expected(adversarial, "mnist"))
     assert len(figures(drawn)) == 5  # the two, class entropy, distinctness and the bars
+
+
+WEIGHT = Switch("penalty_weight", Words("W", "权"), 1.0, 0.0, 9.0, needs=(("penalty", ("R1",)),))
+
+
+def test_the_figures_that_switches_bring_are_there_as_well():
+    penalty = Switch("penalty", Words("P", "约"), "none", choices=("none", "R1"))
+    played = replace(SPEC, switches=(PLAYERS, LOSS, penalty, WEIGHT))
+    for switches, brought in (
+        ({}, []), ({"penalty": "R1"}, ["penalty"]), ({"loss": "wasserstein"}, ["wasserstein"]),
+        ({"loss": "wasserstein", "penalty": "R1"}, ["wasserstein", "penalty"]),
+    ):  # fmt: skip
+        names = [chart.names[0] for chart in train_charts.expected(played, "mnist", switches)]
+        assert names == ["score_real", "grad_d", *brought]
+    always = train_charts.expected(replace(played, switches=(PLAYERS, WEIGHT)), "mnist")
+    assert "penalty" in [chart.key for chart in always], "where no other penalty can be chosen"
+
+
+@pytest.mark.parametrize("name", [n for n in previews.names() if replay.curves(n)])
+def test_every_figure_of_the_shipped_training_is_expected(name):
+    spec = registry.spec(name)
+    expected = train_charts.expected(spec, spec.dataset)
+    assert set(train_charts.charts_of(replay.curves(name))) <= set(expected)
+    assert replay.curves("no such model") == ()
+
+
+def test_no_figure_comes_goes_or_moves_while_curves_arrive():
+    spec = registry.spec(next(n for n in previews.names() if "reach" in replay.curves(n)))
+    request, curves = Request(spec, spec.dataset, spec.recipe, 3), replay.curves(spec.name)
+    captions = []
+    for num in range(len(curves) + 1):
+        losses = {name: [[1, 0.5], [2, 0.7]] for name in curves[:num]}
+        drawn = train_watch.multiples(view(request=request, losses=losses))
+        captions.append(re.findall(r"<figcaption>(.*?)</figcaption>", drawn))
+    assert len(captions[0]) >= 4 and all(found == captions[0] for found in captions)
+
+
+def test_the_coach_has_its_place_before_it_says_anything():
+    assert "hidden" not in train_coach.SKELETON
+    for language in locale.LANGUAGES:
+        assert locale.text("train.coach_waits", language) in train_coach.SKELETON
+    assert re.search(r"\.items \{[^}]*min-height: \d+px", train_coach.STYLE)
+    assert "minHeight" in train_coach.SCRIPT and ".hidden = !value" not in train_coach.SCRIPT
 
 
 def test_the_coach_is_shown_with_its_evidence_and_what_it_would_turn(monkeypatch):

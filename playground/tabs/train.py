@@ -40,7 +40,8 @@ def train(
 ) -> Iterator[dict[str, Any]]:
     """Train a model from nothing for a few steps and stream what happens.
 
-    The same client can then use the model as "mine:NAME". Who stops listening stops the training.
+    The same client can then use the model as "mine:NAME", or as "mine:NAME@DATASET" where that is not the
+    data set that /models says. Who stops listening stops the training.
 
     Args:
         model: name of a model, as /models lists it.

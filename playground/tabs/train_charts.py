@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from playground import svg
+from playground import replay, svg
 from playground.diagnosis import Diagnosis, possible
 from playground.locale import both, spans, words
 from playground.spec import ModelSpec, Words
@@ -60,6 +60,8 @@ CHARTS = (
     Chart("identity", ("idt_a", "idt_b"), None, (), 2),
     Chart("l1", ("l1",)),
 )
+_PLACES = {chart: place for place, chart in enumerate(CHARTS)}
+_OF_PLAYERS = ("verdict", "score", "gradient", "wasserstein", "penalty")  # a game's switches bring them
 
 
 def main_names(names: Collection[str]) -> tuple[str, ...]:
@@ -75,18 +77,34 @@ def charts_of(names: Collection[str]) -> list[Chart]:
 
 
 def expected(spec: ModelSpec, dataset: str, switches: Mapping[str, Any] | None = None) -> list[Chart]:
-    """The small multiples a training will have, as far as that can be told before it starts."""
-    names: list[str] = []
+    """The small multiples a training will have, as far as that can be told before it starts.
+
+    Those that no switch brings are the ones of the shipped training.
+    """
+    names = list(replay.curves(spec.name))
     standing = {switch.key: switch.default for switch in spec.switches} | dict(switches or {})
     if "players" in standing:
-        unbounded = standing.get("loss") in ("wasserstein", "hinge")
-        names += ["score_real", "score_fake"] if unbounded else ["d_real", "d_fake"]
-        names += ["grad_d", "grad_g"]
-    brought = {"lambda_cycle": "cycle_a", "lambda_identity": "idt_a", "lambda_l1": "l1"}
-    names += [name for key, name in brought.items() if key in standing]
+        brought = {name for chart in CHARTS if chart.key in _OF_PLAYERS for name in chart.names}
+        names = [name for name in names if name not in brought] + _played(spec, standing)
+    weights = {"lambda_cycle": "cycle_a", "lambda_identity": "idt_a", "lambda_l1": "l1"}
+    names += [name for key, name in weights.items() if key in standing]
     if possible(spec, dataset):
         names += ["class_entropy", "distinct"]
-    return [chart for chart in CHARTS if set(chart.names) & set(names)]
+    return charts_of(dict.fromkeys(names))
+
+
+def _played(spec: ModelSpec, standing: Mapping[str, Any]) -> list[str]:
+    """The curves of a game of two players whose switches stand at that."""
+    unbounded = standing.get("loss") in ("wasserstein", "hinge")
+    names = ["score_real", "score_fake"] if unbounded else ["d_real", "d_fake"]
+    names += ["grad_d", "grad_g"]
+    if standing.get("loss") == "wasserstein":
+        names.append("wasserstein")
+    weight = [switch for switch in spec.switches if switch.key == "penalty_weight"]
+    needs = [(key, values) for switch in weight for key, values in switch.needs if key in standing]
+    if weight and all(standing[key] in values for key, values in needs):
+        names.append("penalty")
+    return names
 
 
 def marks_of(changes: Changes, spec: ModelSpec) -> list[tuple[float, Words]]:
@@ -158,8 +176,10 @@ def panels(
     found: Diagnosis | None,
     wanted: Sequence[Chart] = (),
 ) -> str:
-    """All the small multiples; `wanted` are there even before they have a point."""
-    charts = [*wanted, *(chart for chart in charts_of(losses) if chart not in wanted)]
+    """All the small multiples, in an order of their own; `wanted` are there even before they have a point."""
+    charts = sorted(
+        dict.fromkeys((*wanted, *charts_of(losses))), key=lambda chart: _PLACES.get(chart, len(_PLACES))
+    )
     drawn = [small_chart(chart, losses, last_step, changes) for chart in charts]
     if any(chart.key == "class_entropy" for chart in charts):
         drawn.append(classes_chart(found))

@@ -1,7 +1,7 @@
 """The coach's place in the Train tab: what it says of the run, on what evidence, and a button per remedy.
 
 The component's value is JSON; its script changes the page only where something changed, so that a button
-under the pointer is never replaced.
+under the pointer is never replaced. The place is there from the start, and does not shrink during a training.
 """
 
 import html
@@ -22,7 +22,8 @@ _PAGE = Path(__file__).parent / "page"
 STYLE = (_PAGE / "train_coach.css").read_text(encoding="utf-8")
 SCRIPT = (_PAGE / "train_coach.js").read_text(encoding="utf-8")
 SKELETON = (
-    '<section class="coach" hidden><div class="items" role="status"></div><div class="about"></div></section>'
+    f'<section class="coach"><p class="quiet">{both("train.coach_waits")}</p>'
+    '<div class="items" role="status"></div><div class="about"></div></section>'
 )
 
 
@@ -35,7 +36,7 @@ def advices(view: JobView) -> tuple[Advice, ...]:
 
 
 def value(view: JobView) -> str:
-    """What the component shows; an empty text hides it."""
+    """What the component shows; an empty text leaves it quiet."""
     items = [
         {
             "key": advice.key, "level": advice.level, "words": _words(advice),

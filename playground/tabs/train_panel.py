@@ -17,10 +17,10 @@ from playground.job import JobView
 from playground.locale import both, spans
 from playground.spec import ModelSpec, Words
 from playground.tabs import train_charts
+from playground.tabs.latent_panel import spoken
 from playground.tabs.train_request import data_title, notes, turned
 
 DASH = "–"
-_SAMPLE, _REAL = "sample · 样本", "training picture · 训练图片"
 _MAX_CHANGES = 8  # in the list below the curves
 
 _PAGE = Path(__file__).parent / "page"
@@ -33,12 +33,12 @@ FILM_SCRIPT = (_PAGE / "train_film.js").read_text(encoding="utf-8")
 
 def film_skeleton() -> str:
     """What stays in place while the film changes, so that a slider under the finger is never replaced."""
-    label = html.escape(" · ".join(("Moment of the training", "训练的时刻")), quote=True)
     return (
         '<div class="film" hidden><p class="about"></p><div class="reel"><div class="plot"><div></div>'
         '<i class="cursor"></i></div><div class="frame"></div></div><div class="pg-scrub">'
-        '<button type="button" aria-label="Play · 播放">▶</button>'
-        f'<input type="range" min="0" max="0" value="0" aria-label="{label}"><output></output></div></div>'
+        f'<button type="button" aria-label="{spoken("sample.play")}">▶</button>'
+        f'<input type="range" min="0" max="0" value="0" aria-label="{spoken("train.moment")}">'
+        "<output></output></div></div>"
     )
 
 
@@ -69,9 +69,7 @@ def shot(moments: Sequence[tuple[int, Tensor]]) -> str:
     columns = figures.columns_for(len(x))
     places = f'data-num="{len(x)}" data-columns="{columns}" data-rows="{math.ceil(len(x) / columns)}"'
     address = figures.png_data_uri(figures.grid(x.permute(0, 2, 3, 1).numpy()))
-    return (
-        f'<img {places} src="{address}" alt="{len(x)} samples, step {step} · {len(x)} 个样本,第 {step} 步">'
-    )
+    return f'<img {places} src="{address}" alt="{spoken("train.shot", num=len(x), step=step)}">'
 
 
 class Shot:
@@ -141,8 +139,9 @@ def nearest(samples: Tensor, found: Tensor, distances: Tensor, step: int) -> str
         distances: (B,) root mean square differences of the pixels, 0 to 255.
         step: of the samples.
     """
+    mine, theirs = spoken("train.sample"), spoken("train.real")
     pairs = [
-        f"<figure>{_tile(sample, _SAMPLE)}{_tile(real, _REAL)}<figcaption>{distance / 255:.2f}</figcaption>"
+        f"<figure>{_tile(sample, mine)}{_tile(real, theirs)}<figcaption>{distance / 255:.2f}</figcaption>"
         "</figure>"
         for sample, real, distance in zip(samples, found, distances.tolist(), strict=True)
     ]
@@ -152,9 +151,10 @@ def nearest(samples: Tensor, found: Tensor, distances: Tensor, step: int) -> str
 
 def closest(sample: Tensor, found: Tensor, distances: Tensor, step: int) -> str:
     """One sample (C, H, W) uint8 and, closest first, (N, C, H, W) training pictures at (N,) distances."""
-    cells = [f"<figure>{_tile(sample, _SAMPLE)}<figcaption>{both('train.this_sample')}</figcaption></figure>"]
+    mine, theirs = spoken("train.sample"), spoken("train.real")
+    cells = [f"<figure>{_tile(sample, mine)}<figcaption>{both('train.this_sample')}</figcaption></figure>"]
     cells += [
-        f"<figure>{_tile(real, _REAL)}<figcaption>{distance / 255:.2f}</figcaption></figure>"
+        f"<figure>{_tile(real, theirs)}<figcaption>{distance / 255:.2f}</figcaption></figure>"
         for real, distance in zip(found, distances.tolist(), strict=True)
     ]
     about = both("train.closest_about", step=f"{step:,}", num=len(found))

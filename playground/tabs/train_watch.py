@@ -59,10 +59,10 @@ def parts() -> list[Part]:
 
 
 def multiples(view: JobView) -> str:
-    """The small multiples of a job."""
+    """The small multiples of a job; those still without a point keep their places."""
     asked = view.request
     total = view.event.num_steps if view.event else asked.recipe.num_steps
-    wanted = [] if view.losses else train_charts.expected(asked.spec, asked.dataset, view.switches)
+    wanted = train_charts.expected(asked.spec, asked.dataset, view.switches)
     return train_charts.panels(view.losses, total, view.changes, view.diagnosis, wanted)
 
 

@@ -14,20 +14,23 @@ const card = (key) => {
 };
 const receive = () => {
   const value = props.value ? JSON.parse(props.value) : null;
-  $(".coach").hidden = !value;
-  const items = value ? value.items : [];
+  const items = value ? value.items : [], list = $(".items");
+  $(".quiet").hidden = items.length > 0;
   for (const [key, old] of cards) {
     if (!items.some((item) => item.key === key)) { old.remove(); cards.delete(key); }
   }
   items.forEach((item, index) => {
-    const made = card(item.key), place = $(".items").children[index];
+    const made = card(item.key), place = list.children[index];
     made.className = item.level;
     put(made.children[0], item.words);
     put(made.children[1], item.evidence);
     put(made.children[2], item.button);
     made.children[2].hidden = !item.button;
-    if (place !== made) $(".items").insertBefore(made, place || null);
+    if (place !== made) list.insertBefore(made, place || null);
   });
+  // what is below moves down at most once for the tallest advice of a training; a hidden tab has no height
+  const tall = Math.max(parseFloat(list.style.minHeight) || 0, list.offsetHeight);
+  list.style.minHeight = value && tall ? `${tall}px` : "";
   if (value) put($(".about"), value.about);
 };
 element.addEventListener("click", (event) => {
