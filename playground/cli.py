@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import typer
 
-from playground import __version__, console, data, distributed, hub, listing, registry, validation, weights
+from playground import console, data, distributed, hub, listing, registry, validation, weights
 from playground.console import Failure, Progress, duration
 from playground.spec import GenerativeModel, ModelSpec
 
@@ -119,9 +119,8 @@ def _png(spec: ModelSpec, images: np.ndarray, request: dict[str, Any]) -> bytes:
     from playground import figures
 
     picture = figures.grid(images)
-    versions = {"playground": __version__, "torch": torch.__version__}
     sha256 = registry.card(spec.name)["sha256"] if spec.published is None else None
-    whole = {"weights_sha256": sha256, "versions": versions}
+    whole = {"weights_sha256": sha256, "versions": figures.versions()}
     return figures.png_with_request(picture, request | whole)
 
 

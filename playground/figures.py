@@ -10,11 +10,15 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
+
+from playground import __version__
 
 KEYWORD = "playground"  # of the PNG text chunk that holds the request
 MAX_REQUEST_BYTES = 16_384
@@ -105,6 +109,12 @@ def png_with_request(image: Image.Image, request: dict[str, Any]) -> bytes:
     info = PngImagePlugin.PngInfo()
     info.add_itxt(KEYWORD, json.dumps(request, ensure_ascii=False, sort_keys=True))
     return png(image, info)
+
+
+def versions() -> dict[str, str]:
+    """Of what takes part in drawing a picture; diffusers does the steps of diffusion."""
+    found = {"playground": __version__, "torch": torch.__version__}
+    return found | {"diffusers": metadata.version("diffusers")}
 
 
 def read_request(content: bytes) -> dict[str, Any]:

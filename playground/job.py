@@ -21,6 +21,7 @@ from playground.validation import Term
 
 MAX_MOMENTS = 24  # of samples over time
 FINAL = ("stopped", "done", "failed")
+AT = "@"  # between a trained model's name and the data set, where that is not its spec's own
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,6 +39,12 @@ class Request:
     seed: int
     minutes: float | None = None
     switches: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def called(self) -> str:
+        """What the trained model is called: ``NAME``, or ``NAME@DATASET`` off the data set of its spec."""
+        own = self.dataset == self.spec.dataset
+        return self.spec.name if own else f"{self.spec.name}{AT}{self.dataset}"
 
     def standing(self) -> dict[str, Any]:
         """Every switch as the training starts."""

@@ -124,7 +124,7 @@ class Worker:
             self._changed.notify_all()
 
     def trained(self, session: str) -> dict[str, GenerativeModel]:
-        """The models a session has trained, by name, the newest of each: in eval mode, not to be changed."""
+        """The newest models a session has trained, as `Request.called`: in eval mode, not to be changed."""
         with self._changed:
             return self._jobs.trained(session)
 
@@ -285,5 +285,5 @@ def worker() -> Worker:
 
 
 def trained(session: str) -> dict[str, GenerativeModel]:
-    """The models a session has trained, by name: in eval mode, not to be changed."""
+    """The models a session has trained, as `Request.called`: in eval mode, not to be changed."""
     return worker().trained(session)

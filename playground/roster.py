@@ -59,11 +59,11 @@ class Roster(dict[str, Job]):
                 job.sessions = [*job.sessions[1 - _SESSIONS :], session]
 
     def trained(self, session: str) -> dict[str, GenerativeModel]:
-        """The models a session has trained, by name, the newest of each; asking keeps them alive."""
+        """The models a session has trained, as `Request.called`, the newest of each; asking keeps them."""
         mine = [job for job in self.values() if session in job.sessions and job.model is not None]
         for job in mine:
             job.seen = time.monotonic()
-        return {job.request.spec.name: job.model for job in mine if job.model is not None}
+        return {job.request.called: job.model for job in mine if job.model is not None}
 
     def trim(self, newest: Job, per_session: int, num_bytes: int) -> None:
         """Forget what is over and finds no room in a session or the memory, the longest unasked-for first."""

@@ -84,8 +84,9 @@ SWITCHES = (
 
 def request(name="tiny", recipe=RECIPE, model=Tiny, switches=None, **config):
     spec = ModelSpec(
-        name, "Tiny", "vae", 2024, "0000.00000", model, TinyConfig(**config), recipe, ABOUT, switches=SWITCHES
-    )
+        name, "Tiny", "vae", 2024, "0000.00000", model, TinyConfig(**config), recipe, ABOUT,
+        switches=SWITCHES, dataset="squares",
+    )  # fmt: skip
     return Request(spec, "squares", recipe, seed=3, switches=switches or {})
 
 

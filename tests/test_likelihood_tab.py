@@ -171,6 +171,21 @@ def test_an_area_is_said_in_words(value, key):
     assert anomaly_panel._judged(value) == locale.both(f"anomaly.{key}")
 
 
+def test_an_own_model_and_its_shipped_twin_are_told_apart():
+    spec, digits_, clothes = registry.spec(FLOW), torch.arange(-100.0, 0.0), torch.arange(-1000.0, -900.0)
+
+    def row(title, even, black):
+        values = {DIGITS: digits_, CLOTHES: even, anomaly.EVEN: even}
+        return anomaly_panel.Row(title, spec, anomaly.Scorer(spec, None, {}, values, black))
+
+    own, shipped = row(f"★ {spec.title}", digits_ + 5, 50.0), row(spec.title, clothes, -500.0)
+    for rows in ([own, shipped], [shipped, own]):
+        said = anomaly_panel._conclusion(anomaly_panel.Board(rows, 100, "done"))
+        assert locale.both("anomaly.fooled", models=own.title, num=2) in said
+        assert locale.both("anomaly.black_wins", models=own.title, some=1, num=2) in said
+        assert locale.both("anomaly.even_fools", models=own.title) in said
+
+
 # One digit through every family
 
 

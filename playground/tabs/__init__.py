@@ -29,7 +29,7 @@ How a tab is made:
 * A live panel is one ``gr.HTML`` of a reserved height, at most `common.UPDATES_PER_SECOND` updates a second
   (`common.Throttle`).
 * Models trained in the page (``jobs.trained(session)``) are offered as ``mine:NAME`` by `common.offered`,
-  refreshed with `common.on_show`.
+  refreshed with `common.on_show`; `common.look_up` gives the spec with the data set they were trained on.
 """
 
 import importlib

@@ -181,19 +181,19 @@ def _black(scorer: Scorer | None) -> str:
 
 def _conclusion(shown: Board) -> str:
     """What all models together come to, once each has something to say."""
-    scorers = [row.scorer for row in shown.rows if row.scorer is not None]
-    if not scorers or any(DIGITS not in s.values for s in scorers) or shown.state == "running":
+    scorers = [(row.title, row.scorer) for row in shown.rows if row.scorer is not None]
+    if not scorers or any(DIGITS not in s.values for _, s in scorers) or shown.state == "running":
         return ""
     said = []
-    findings = {s.spec.title: s.findings() for s in scorers}
-    fooled = [t for t, f in findings.items() if CLOTHES in f and (f[CLOTHES].auroc or 0.0) < TOLD]
+    findings = [(title, scorer.findings()) for title, scorer in scorers]
+    fooled = [t for t, f in findings if CLOTHES in f and (f[CLOTHES].auroc or 0.0) < TOLD]
     if not shown.missing:
         key = "anomaly.fooled" if fooled else "anomaly.not_fooled"
         said.append(both(key, models=", ".join(fooled), num=len(scorers)))
-    black = [s.spec.title for s in scorers if (s.black_above() or 0.0) > 0.5]
+    black = [title for title, scorer in scorers if (scorer.black_above() or 0.0) > 0.5]
     key = "anomaly.black_wins" if black else "anomaly.black_loses"
     said.append(both(key, models=", ".join(black), some=len(black), num=len(scorers)))
-    even = [t for t, f in findings.items() if anomaly.EVEN in f and (f[anomaly.EVEN].auroc or 0.0) < TOLD]
+    even = [t for t, f in findings if anomaly.EVEN in f and (f[anomaly.EVEN].auroc or 0.0) < TOLD]
     if even:
         said.append(both("anomaly.even_fools", models=", ".join(even)))
     return f"<h3>{both('anomaly.conclusion')}</h3>" + "".join(f"<p>{sentence}</p>" for sentence in said)

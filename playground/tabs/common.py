@@ -15,6 +15,7 @@ from playground import hub, jobs, listing, locale, registry, validation
 from playground.locale import Told
 from playground.schedules import switches_of
 from playground.spec import Control, ModelSpec, Words
+from playground.tabs import mine
 from playground.tabs.runs import Run, Runs
 from playground.validation import InvalidInput
 
@@ -22,7 +23,7 @@ UPDATES_PER_SECOND = 6
 RUN, STOP = ["pg-run"], ["pg-stop"]  # what Ctrl+Enter and Esc press
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 RAW: dict[str, Any] = PRIVATE | {"preprocess": False}
-MINE = "mine:"
+MINE = mine.MARK
 RUNS = Runs(per_session=3, in_all=48)
 
 _LOG = logging.getLogger("playground")
@@ -192,18 +193,19 @@ def on_show(function: Callable[..., Any], inputs: Any, outputs: Any) -> None:
 
 def offered(capability: str, owner: str = "") -> list[tuple[str, str]]:
     """(title, name) of every model with a capability, those trained in the session first."""
-    own = [
-        (f"★ {registry.spec(name).title}", MINE + name)
-        for name in jobs.trained(owner)
-        if capability in registry.spec(name).capabilities
-    ]
-    return own + [(registry.spec(name).title, name) for name in registry.names(capability)]
+    own = [MINE + name for name in jobs.trained(owner)]
+    kept = [name for name in own if capability in registry.spec(mine.plain(name)).capabilities]
+    starred = [(mine.title(name, look_up(name, capability)), name) for name in kept]
+    return starred + [(registry.spec(name).title, name) for name in registry.names(capability)]
 
 
 def look_up(name: Any, capability: str, *, elsewhere: bool = False) -> ModelSpec:
-    """The spec behind a model's name from outside, ``mine:NAME`` included; published ones if `elsewhere`."""
+    """The spec behind a model's name from outside; it names the data set that this very model is of.
+
+    ``mine:NAME`` and ``mine:NAME@DATASET`` were trained in the page. Published ones only if `elsewhere`.
+    """
     if isinstance(name, str) and name.startswith(MINE):
-        name = name.removeprefix(MINE)
+        return mine.look_up(name, capability)
     return validation.model(name, capability, elsewhere=elsewhere)
 
 
@@ -226,10 +228,7 @@ def obtain(name: str, owner: str) -> Any:
         InvalidInput: if it has no weights, or the session's own is gone.
     """
     if name.startswith(MINE):
-        own = jobs.trained(owner).get(name.removeprefix(MINE))
-        if own is None:
-            raise InvalidInput("common.gone")
-        return own
+        return mine.obtain(name, owner)
     if not registry.shipped(name) and registry.spec(name).published is None:
         raise InvalidInput("common.no_weights", model=registry.spec(name).title, name=name)
     return registry.load(name)
@@ -267,12 +266,12 @@ def seed_number() -> gr.Number:
     )
 
 
-def label_choice(interactive: bool = True) -> gr.Radio:
-    """The class to draw; the style sheet says "any" in Chinese."""
+def label_choice(interactive: bool = True, key: str = "common.label") -> gr.Radio:
+    """The class to draw, under the phrase `key`; the style sheet says "any" in Chinese."""
     return gr.Radio(
         ["any", *map(str, range(10))],
         value="any",
-        label=word("common.label"),
+        label=word(key),
         elem_classes="pg-label",
         interactive=interactive,
         min_width=240,

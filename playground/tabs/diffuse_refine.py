@@ -13,7 +13,7 @@ from playground.coach import GAMES
 from playground.locale import both
 from playground.refining import Refined
 from playground.spec import ModelSpec, SampleStep
-from playground.tabs import common
+from playground.tabs import common, mine
 from playground.tabs import diffuse_lanes as lanes
 from playground.tabs import diffuse_panel as panel
 from playground.tabs.diffuse_restore_panel import sheet, table
@@ -79,7 +79,7 @@ def sources(owner: str = "") -> list[tuple[str, str]]:
     """(title, name) of every model that draws what the classifier can judge, and not by denoising itself."""
     found = []
     for title, name in common.offered("Samples", owner):
-        spec = registry.spec(name.removeprefix(common.MINE))
+        spec = common.look_up(name, "Samples")
         if spec.dataset == judge.spec().dataset and "Denoises" not in spec.capabilities:
             found.append((title, name))
     return found
@@ -158,7 +158,7 @@ def now(asked: Asked, moment: SampleStep) -> str:
 
 def title(asked: Asked) -> str:
     """Who draws and who refines."""
-    refiner = registry.spec(asked.refiner.removeprefix(common.MINE)).title
+    refiner = registry.spec(mine.plain(asked.refiner)).title
     return both("diffuse.refine_title", source=asked.spec.title, refiner=refiner)
 
 

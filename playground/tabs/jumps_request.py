@@ -10,6 +10,7 @@ from torch import Tensor
 from playground import judge, jumps, registry, validation
 from playground.spec import Jumps, ModelSpec
 from playground.tabs import common, digit_pad
+from playground.tabs.mine import plain
 from playground.validation import InvalidInput, Term
 
 CAPABILITY = {"one": "HasLatent", "few": "Jumps", "many": "HasScore"}
@@ -52,13 +53,13 @@ def offered(kind: str, owner: str = "") -> list[tuple[str, str]]:
     """(title, name) of every model of digits that goes a way, those with weights first."""
     found = common.offered(CAPABILITY[kind], owner)
     order = jumps.names(kind)
-    kept = [(title, name) for title, name in found if name.removeprefix(common.MINE) in order]
+    kept = [(title, name) for title, name in found if goes(kind, common.look_up(name, CAPABILITY[kind]))]
     return sorted(kept, key=lambda one: (not one[1].startswith(common.MINE), order.index(plain(one[1]))))
 
 
-def plain(name: str) -> str:
-    """A name without the mark of models trained in the page."""
-    return name.removeprefix(common.MINE)
+def goes(kind: str, spec: ModelSpec) -> bool:
+    """Whether a model draws digits in this way."""
+    return jumps.kind(spec) == kind and spec.dataset == judge.spec().dataset
 
 
 def first(kind: str) -> str:
@@ -78,7 +79,7 @@ def models(one: Any, few: Any, many: Any) -> Models:
     for key, value in zip(jumps.KINDS, (one, few, many), strict=True):
         name = first(key) if value is None else value
         spec = common.look_up(name, CAPABILITY[key])
-        if jumps.kind(spec) != key or spec.dataset != judge.spec().dataset:
+        if not goes(key, spec):
             raise InvalidInput("jumps.other_way", model=spec.title, way=Term(f"jumps.way_{key}"))
         names[key], specs[key] = name, spec
     return Models(names, specs)

@@ -7,11 +7,11 @@ from typing import Any
 import gradio as gr
 
 from playground import anomaly, data, judge, registry, scoring, validation, weights
-from playground.anomaly import CLOTHES, SETS, Scorer
+from playground.anomaly import CLOTHES, DIGITS, SETS, Scorer
 from playground.locale import both
 from playground.spec import ModelSpec
 from playground.tabs import anomaly_panel as panel
-from playground.tabs import common
+from playground.tabs import common, mine
 from playground.tabs.anomaly_panel import Board, Row
 from playground.tabs.runs import Run
 from playground.validation import InvalidInput, Term
@@ -52,9 +52,14 @@ def build() -> None:
 
 
 def offered(owner: str) -> list[tuple[str, str]]:
-    """(title, name) of the models of digits that have a likelihood."""
+    """(title, name) of the models of digits or clothes that have a likelihood."""
     kept = common.offered("HasLikelihood", owner)
-    return [(title, name) for title, name in kept if is_digits(common.look_up(name, "HasLikelihood"))]
+    return [(title, name) for title, name in kept if is_of_sets(common.look_up(name, "HasLikelihood"))]
+
+
+def is_of_sets(spec: ModelSpec) -> bool:
+    """Whether a model was trained on digits or, as the lesson below the board asks for, on clothes."""
+    return spec.dataset in (DIGITS, CLOTHES)
 
 
 def is_digits(spec: ModelSpec) -> bool:
@@ -88,10 +93,10 @@ def run_anomaly(names: Any, num: Any, request: gr.Request) -> Iterator[Any]:
     """The board as the page sees it, twice a second while numbers come in."""
     asked = common.look_up_all(names, "HasLikelihood", 1, MAX_MODELS)
     for _, spec in asked:
-        if not is_digits(spec):
+        if not is_of_sets(spec):
             raise InvalidInput("likelihood.not_digits", model=spec.title)
     num = validation.integer(num, Term("anomaly.num"), MIN_NUM, MAX_NUM)
-    titles = [f"★ {spec.title}" if name.startswith(common.MINE) else spec.title for name, spec in asked]
+    titles = [mine.title(name, spec) for name, spec in asked]
     shown = Board([Row(title, spec) for title, (_, spec) in zip(titles, asked, strict=True)], num, "running")
     session, throttle = common.session(request), common.Throttle(_PER_SECOND)
     with common.RUNS.open(session, KIND, newest=True) as run:

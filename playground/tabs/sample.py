@@ -1,18 +1,17 @@
 """Sample: one model, its own controls, the pictures as they form, and what the model is."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import gradio as gr
-import torch
 
-from playground import __version__, hub, race, registry, validation
+from playground import figures, hub, race, registry, validation
 from playground.locale import both
 from playground.spec import Control, ModelSpec
-from playground.tabs import about, card_panel, common, dropped, film
+from playground.tabs import about, card_panel, common, dropped, film, mine
 from playground.tabs.film import Film
 
 ORDER = 10
@@ -36,6 +35,7 @@ def build() -> None:
     with gr.Row(elem_classes="pg-sample"):
         with gr.Column(scale=2, min_width=320):
             name = gr.Dropdown(offered(), value=first, label=common.word("common.model"))
+            counted = gr.State(first)  # the model whose count stands: a restored one keeps its own
             label = common.label_choice(registry.spec(first).conditional)
             with gr.Row():
                 seed = common.seed_number()
@@ -51,7 +51,9 @@ def build() -> None:
     numbers = card_panel.component(registry.spec(first))
     explained = about.component([registry.spec(first)])
     inputs = [name, seed, label, count, *(knob.component for knob in knobs)]
-    parts = {"run": run, "panel": panel, "name": name, "upload": upload, "said": said}
+    parts = {
+        "run": run, "panel": panel, "name": name, "upload": upload, "said": said, "counted": counted,
+    }  # fmt: skip
     connect(knobs, list(groups), inputs, [numbers, explained, label, count, *groups.values()], parts)
     stop.click(stop_sample, queue=False, **common.PRIVATE)
     common.on_show(refresh, None, name)
@@ -65,35 +67,47 @@ def connect(
 
     @common.guarded
     def draw(request: gr.Request, name: Any, seed: Any, label: Any, num: Any, *values: Any) -> Iterator[str]:
-        own = str(name).removeprefix(common.MINE)
+        own = mine.plain(str(name))
         controls = {k.control.key: v for k, v in zip(knobs, values, strict=True) if k.model == own}
         yield from run_sample(name, seed, label, num, controls, common.session(request))
 
     @common.guarded
-    def choose(name: Any, request: gr.Request) -> list[Any]:
-        spec = common.look_up(name, "Samples", elsewhere=True)
-        label = gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)
-        count = gr.update(value=spec.published.num_pictures) if spec.published else gr.skip()
-        groups = (gr.update(visible=spec.name == other) for other in names)
-        numbers = card_panel.strip(spec, own=str(name).startswith(common.MINE))
-        return [numbers, about.text([spec]), label, count, *groups]
+    def choose(name: Any, counted: Any, request: gr.Request) -> list[Any]:
+        return [name, *brought(name, names, name != counted)]
 
     @common.guarded
     def restore(content: Any, request: gr.Request) -> list[Any]:
         found = read_upload(content)
         own = found["spec"].name
         values = [found["controls"][k.control.key] if k.model == own else gr.skip() for k in knobs]
-        sentence = dropped.sentence("sample.restored", model=found["spec"].title, seed=found["seed"])
+        sentence = dropped.sentence(found["told"], model=found["spec"].title, seed=found["seed"])
         label = "any" if found["label"] is None else str(found["label"])
         head = [own, found["seed"], label, found["n"]]
-        return [sentence, *head, *values]
+        return [sentence, own, *head, *values]
 
     sent: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple"} | common.RAW
     parts["run"].click(draw, inputs, parts["panel"], **sent)
     for line in (knob.component for knob in knobs if isinstance(knob.component, gr.Textbox)):
         line.submit(draw, inputs, parts["panel"], **sent)
-    parts["name"].change(choose, parts["name"], shown, queue=False, **common.RAW)
-    dropped.connect(parts["upload"], parts["said"], restore, inputs)
+    name, counted = parts["name"], parts["counted"]
+    name.change(choose, [name, counted], [counted, *shown], queue=False, **common.RAW)
+    dropped.connect(parts["upload"], parts["said"], restore, [counted, *inputs])
+
+
+def brought(name: Any, groups: list[str], count: bool) -> list[Any]:
+    """What a model brings along: its numbers, its text, whether it takes a label, a count, its controls.
+
+    Args:
+        name: of the model, as it was chosen.
+        groups: whose controls there are.
+        count: whether the number of pictures becomes the usual one of a published model.
+    """
+    spec = common.look_up(name, "Samples", elsewhere=True)
+    label = gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)
+    num = gr.update(value=spec.published.num_pictures) if spec.published and count else gr.skip()
+    visible = (gr.update(visible=spec.name == other) for other in groups)
+    numbers = card_panel.strip(spec, own=name.startswith(common.MINE))
+    return [numbers, about.text([spec]), label, num, *visible]
 
 
 def offered(owner: str = "") -> list[tuple[str, str]]:
@@ -192,25 +206,46 @@ def request_of(
     name: str, spec: ModelSpec, seed: int, label: int | None, num: int, controls: dict[str, Any]
 ) -> dict[str, Any]:
     """Everything it takes to draw the same pictures again."""
-    trained_here = name.startswith(common.MINE)
-    weights = None if trained_here or not registry.shipped(name) else registry.card(name).get("sha256")
     return {
         "model": spec.name,
         "seed": seed,
         "label": label,
         "n": num,
         "controls": controls,
-        "weights_sha256": weights,
-        "versions": {"playground": __version__, "torch": torch.__version__},
+        "weights_sha256": None if name.startswith(common.MINE) else weights_here(name),
+        "versions": figures.versions(),
     }
 
 
+def weights_here(name: str) -> str | None:
+    """The sha256 of a model's shipped weights, if there are any."""
+    return registry.card(name).get("sha256") if registry.shipped(name) else None
+
+
 def read_upload(content: Any) -> dict[str, Any]:
-    """The checked request inside an uploaded PNG, with the spec of its model; raises InvalidInput."""
+    """The checked request inside an uploaded PNG, with its model's spec and the key of what is then told.
+
+    Raises:
+        InvalidInput: if there is none, or it cannot be answered.
+    """
     found = dropped.for_sample(content)
     asked = (found.get(key) for key in ("model", "seed", "label", "n", "controls"))
     spec, seed, label, num, controls = prepare(*asked)
-    return {"spec": spec, "seed": seed, "label": label, "n": num, "controls": controls}
+    values = {"spec": spec, "seed": seed, "label": label, "n": num, "controls": controls}
+    return values | {"told": told(found, spec)}
+
+
+def told(found: Mapping[str, Any], spec: ModelSpec) -> str:
+    """The key of what is said of a restored request: whether the weights here are those that drew it.
+
+    Published weights are always the same, and pictures of the Words tab do not say which drew them.
+    """
+    if spec.published is not None or "weights_sha256" not in found:
+        return "sample.restored"
+    if found["weights_sha256"] is None:
+        return "sample.restored_own"
+    same = found["weights_sha256"] == weights_here(spec.name)
+    return "sample.restored" if same else "sample.restored_other"
 
 
 def sample(
