@@ -7,6 +7,7 @@ that is left is what the encoder's Gaussian misses of the true posterior.
 """
 
 import math
+import time
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -38,6 +39,8 @@ class Seen:
         kl: (D,) nats that each dimension spends.
         log_px: E_q[log p(x|z)] in nats, a mean over some codes.
         again: (1, C, H, W), decoded from the mean code.
+        nfe: network evaluations behind `again`: the encoder's and those of decoding.
+        seconds: that these took.
     """
 
     x: Tensor
@@ -47,6 +50,8 @@ class Seen:
     kl: Tensor
     log_px: float
     again: Tensor
+    nfe: int
+    seconds: float
 
     @property
     def elbo(self) -> float:
@@ -82,12 +87,14 @@ def look(model: Any, x: Tensor, label: int | None = None, num: int = 8) -> Seen:
     where = device_of(model)
     x = x.to(where)
     labels = model.guess(x) if label is None else torch.tensor([label], device=where)
+    started = time.perf_counter()
     mu, logvar = model.posterior(x, labels)
+    again = model.decode(mu, labels).cpu()
+    seconds, nfe = time.perf_counter() - started, 1 + model.decode_nfe
     log_px, *_ = model.draws(x, num, torch.Generator().manual_seed(0), labels)
-    std, again = (0.5 * logvar).exp(), model.decode(mu, labels)
+    std, kl = (0.5 * logvar).exp()[0].cpu(), kl_to_prior(mu, logvar)[0].cpu()
     taken = None if labels is None else int(labels[0])
-    kl = kl_to_prior(mu, logvar)[0]
-    return Seen(x.cpu(), taken, mu[0].cpu(), std[0].cpu(), kl.cpu(), float(log_px.mean()), again.cpu())
+    return Seen(x.cpu(), taken, mu[0].cpu(), std, kl, float(log_px.mean()), again, nfe, seconds)
 
 
 def tightness(log_weights: Tensor) -> dict[int, float]:

@@ -10,6 +10,7 @@ class Translates:
     directions: tuple[str, ...] = ("ab", "ba")
     channels: tuple[int, int] = (3, 3)  # of A's pictures and of B's
     has_noise: bool = False  # whether a generator changes a translation
+    translate_nfe: int = 1  # network evaluations of a translation
 
     def translate(self, x: Tensor, direction: str, generator: torch.Generator | None = None) -> Tensor:
         """(B, C, H, W) of the one domain -> (B, C', H, W) of the other, in [-1, 1].

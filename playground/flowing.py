@@ -10,6 +10,7 @@ Everything here asks a model for `Flows`, `Encodes` and `HasLatent` and for noth
 """
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,8 @@ class Way:
         z: (1, *latent_shape) of the picture itself, on the CPU.
         again: (1, 1, H, W), decoded from z.
         error: the largest difference between `again` and the picture, in [-1, 1].
+        nfe: network evaluations there and back.
+        seconds: that there and back took, densities included.
     """
 
     layers: list[Layer]
@@ -63,6 +66,8 @@ class Way:
     z: Tensor
     again: Tensor
     error: float
+    nfe: int
+    seconds: float
 
     @property
     def nats(self) -> float:
@@ -77,7 +82,7 @@ def travel(model: Any, x: Tensor, seed: int = 0) -> Way:
     Pictures of the layers, z and the way back are those of the picture itself; the densities are those of its
     pixels spread over their grey level with noise of that seed, for a density of whole levels does not exist.
     """
-    x = x.to(device_of(model))
+    x, started = x.to(device_of(model)), time.perf_counter()
     spread = x + (rand(x.shape, torch.Generator().manual_seed(seed), x.device) - 0.5) / 127.5
     layers: list[Layer] = []
     for step in model.through(torch.cat([x, spread])):
@@ -88,8 +93,9 @@ def travel(model: Any, x: Tensor, seed: int = 0) -> Way:
         )
     log_normal = -0.5 * (step.h[1].cpu().double().square() + math.log(2 * math.pi)).sum()
     again = model.decode(step.h[:1].view(1, *model.latent_shape))
-    error = float((again - x).abs().max())
-    return Way(layers, float(log_normal), step.h[:1].cpu(), again.cpu(), error)
+    error, nfe = float((again - x).abs().max()), 1 + model.decode_nfe
+    seconds = time.perf_counter() - started
+    return Way(layers, float(log_normal), step.h[:1].cpu(), again.cpu(), error, nfe, seconds)
 
 
 def picture(step: FlowStep, shape: tuple[int, ...], row: int = 0) -> Tensor:

@@ -224,7 +224,7 @@ class ModelSpec:
         family: ``vae``, ``gan``, ``autoregressive``, ``flow``, ``diffusion``, ``hybrid`` (of GAN and
             diffusion) or ``classifier``.
         year: of the paper.
-        paper: its arXiv number.
+        paper: its arXiv number, empty where it is not there.
         model: the class; ``model(config)`` builds it.
         config: its frozen config dataclass.
         recipe: how the shipped weights are trained.
@@ -238,6 +238,7 @@ class ModelSpec:
         levels: grey levels of its pictures, 256 or 2.
         starts_from: the shipped model from whose weights a training starts (distillation), or nothing.
         published: where its weights come from if others trained them; it is then not trained here.
+        citation: of a paper that is not on arXiv.
     """
 
     name: str
@@ -258,6 +259,7 @@ class ModelSpec:
     levels: int = 256
     starts_from: str = ""
     published: Published | None = None
+    citation: str = ""
 
     @property
     def capabilities(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from playground.locale import spans
+from playground.locale import spans, words
 from playground.spec import Words
 
 MAX_POINTS = 300
@@ -135,7 +135,7 @@ def curves_svg(
     curves = {name: decimate(curve) for name, curve in history.items()}
     places = _legend(curves, width)
     frame = _frame(curves, (width, height), last_step, bounds, log, 14 + max([16.0, *(y for _, y in places)]))
-    parts = [opened("pg-curves", width, height, title or Words("Loss curves", "损失曲线"))]
+    parts = [opened("pg-curves", width, height, title or words("train.curves"))]
     parts.append(_scales(frame, goals, 5 if width > 400 else 3))
     parts.append(_marks(frame, marks))
     for index, (name, curve) in enumerate(curves.items()):

@@ -165,6 +165,7 @@ class Translated:
         field: pixels along an edge that one of these judgements is about.
         draws: (S, B, C', H, W) translations with the noise of the seeds 0 to S - 1, if it has any.
         milliseconds: that translating one picture took.
+        nfe: network evaluations of one translation.
     """
 
     y: Tensor
@@ -176,6 +177,7 @@ class Translated:
     field: int | None
     draws: Tensor | None
     milliseconds: float
+    nfe: int
 
 
 @torch.no_grad()
@@ -207,8 +209,8 @@ def translate(model: Any, x: Tensor, direction: str, truth: Tensor | None = None
         seeds = (torch.Generator().manual_seed(seed) for seed in range(NUM_DRAWS))
         draws = torch.stack([model.translate(x, direction, one).float().cpu() for one in seeds])
     back = None if back is None else back.cpu()
-    took = 1000 * seconds / len(x)
-    return Translated(y.cpu(), back, away, same, patches, truth_patches, field, draws, took)
+    took, nfe = 1000 * seconds / len(x), model.translate_nfe
+    return Translated(y.cpu(), back, away, same, patches, truth_patches, field, draws, took, nfe)
 
 
 def compared(y: Tensor, x: Tensor, truth: Tensor) -> list[dict[str, float]]:

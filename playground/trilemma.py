@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from playground.locale import spans
+from playground.locale import spans, words
 from playground.spec import Words
 from playground.svg import NUM_COLOURS, opened
 
@@ -42,12 +42,14 @@ class Mark:
         values: on each axis.
         notes: for each axis why its value does not compare with the others', or nothing: such a value gets a
             hollow dot with the note beside it, and the model's outline is dashed.
+        tip: what more is said of the model that is pointed at.
     """
 
     title: str
     colour: int
     values: tuple[float | None, ...]
     notes: tuple[str, ...] = ()
+    tip: Words | None = None
 
 
 def trilemma_svg(axes: Sequence[Axis], marks: Sequence[Mark], *, size: int = 420) -> str:
@@ -61,7 +63,7 @@ def trilemma_svg(axes: Sequence[Axis], marks: Sequence[Mark], *, size: int = 420
         )
 
     names = ", ".join(mark.title for mark in marks)
-    title = Words(f"Quality, coverage and speed of {names}", f"{names} 的质量、覆盖与速度")
+    title = words("compare.trilemma", models=names)
     top = round(size * 0.76)
     height = top + round(_ROW * math.ceil(len(marks) / _COLUMNS)) + 4
     parts = [opened("pg-trilemma", size, height, title)]
@@ -103,7 +105,8 @@ def _mark(mark: Mark, points: Sequence[tuple[float, float, str]]) -> str:
         outline = _outline([(x, y) for x, y, _ in points])
         shape = f'<path d="{outline}" stroke="{colour}" fill="{colour}"{dashes}/>'
     dots = "".join(_dot(x, y, note, colour) for x, y, note in points)
-    return f'<g class="pg-mark"><title>{html.escape(mark.title)}</title>{shape}{dots}</g>'
+    title = html.escape(" · ".join((mark.title, *(mark.tip or ()))))
+    return f'<g class="pg-mark"><title>{title}</title>{shape}{dots}</g>'
 
 
 def _dot(x: float, y: float, note: str, colour: str) -> str:

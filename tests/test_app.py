@@ -13,7 +13,7 @@ from app_helpers import NAMES, QUICK, asked, is_sentence, refused
 
 import app
 from playground import judge, locale, registry, validation
-from playground.tabs import common, compare, sample
+from playground.tabs import common, compare, latent_panel, sample, train_panel
 
 NAMED = {
     "models", "sample", "compare", "train", "break_it", "interpolate", "likelihood", "complete",
@@ -51,6 +51,16 @@ def test_every_phrase_is_used():
     patterns = [re.compile(re.sub(r"\\\{.*?\\\}", ".+", re.escape(template))) for template in made]
     for key in locale.table("en"):
         assert key in code or any(p.fullmatch(key) for p in patterns), f"{key} is said nowhere"
+
+
+def test_scripts_and_figures_say_nothing_of_their_own():
+    root = Path(locale.__file__).parent.parent
+    figures = [root / "svg.py", root / "trilemma.py", root / "tabs" / "train_panel.py"]
+    for path in [*(root / "tabs" / "page").glob("*.js"), *figures]:
+        assert not re.search(r"[一-鿿]", path.read_text(encoding="utf-8")), path.name
+    skeletons = latent_panel.reel_skeleton(""), train_panel.film_skeleton()
+    for key, made in zip(("latent.name_it", "train.moment"), skeletons, strict=True):
+        assert all(locale.text(key, code) in made for code in locale.LANGUAGES)
 
 
 def test_html_is_escaped_in_both_languages():

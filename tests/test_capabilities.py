@@ -6,7 +6,7 @@ import pytest
 import torch
 from contract_helpers import fresh, having, labels_for, pictures, rng
 
-from playground import data, registry
+from playground import data, registry, translating
 
 
 @having("HasLatent")
@@ -30,6 +30,16 @@ def test_a_decoding_costs_what_the_model_says(name):
     denoiser.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
     model.decode(torch.randn(2, *model.latent_shape, generator=rng()), labels_for(name, 2))
     assert sum(seen) == 2 * model.decode_nfe
+
+
+@having("Translates")
+def test_a_translation_costs_what_the_model_says(name):
+    spec, model, seen = registry.spec(name), fresh(name).eval(), []
+    for part in model.children():
+        part.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    x = torch.rand(2, spec.config.channels[0], *[translating.reads(spec, "ab")[1]] * 2) * 2 - 1
+    model.translate(x, "ab")
+    assert sum(seen) == 2 * model.translate_nfe
 
 
 @having("Encodes")

@@ -34,7 +34,7 @@ def test_the_spec_is_complete(name):
     spec = registry.spec(name)
     assert re.fullmatch(r"[a-z][a-z0-9_]*", spec.name) and spec.name == name and spec.title
     assert spec.family in FAMILIES and 1980 <= spec.year <= 2100
-    assert re.fullmatch(r"(\d{4}\.\d{4,5})?", spec.paper)
+    assert re.fullmatch(r"(\d{4}\.\d{4,5})?", spec.paper) and bool(spec.paper) != bool(spec.citation)
     assert spec.dataset in data.names() and spec.levels in (2, 256) and spec.capabilities
     assert issubclass(spec.model, GenerativeModel)
 

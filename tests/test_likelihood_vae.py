@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 
 import gradio as gr
 import pytest
@@ -13,8 +14,8 @@ from torch.distributions import Normal, kl_divergence
 
 from playground import bounds, data, registry, scoring
 from playground.nn import kl_to_prior
+from playground.tabs import latent_panel, posterior_panel
 from playground.tabs import likelihood_vae as section
-from playground.tabs import posterior_panel
 from playground.validation import InvalidInput
 
 NAMES = registry.names("HasPosterior")
@@ -114,6 +115,8 @@ def test_drawing_moves_the_panel(untrained):
     assert set(opened(got["x"]).getdata()) == {0, 255}, "black and white, as the encoder sees it"
     assert "bits/dim" in got["terms"] and "nats" in got["terms"] and "ELBO" in got["terms"]
     assert got["label"] == ""
+    assert re.search(r"<b>2</b> network evaluations · <b>[\d.,]+</b> ms", got["cost"]), "there and back"
+    assert 'class="cost"' in posterior_panel.skeleton() and "got.cost" in latent_panel.page("posterior.js")
     labelled = json.loads(section.look(LABELLED, "3", "test:0", asked()))
     assert "<b>3</b>" in labelled["label"] and labelled["of"] != got["of"]
 

@@ -8,7 +8,7 @@ from app_helpers import NAMES
 
 from playground import listing, registry, scoring
 from playground.locale import table
-from playground.tabs import card_panel, likelihood_cards_panel, panels, saving, train_charts
+from playground.tabs import about, card_panel, likelihood_cards_panel, panels, saving, train_charts
 from playground.tabs.panels import Lane
 
 CONDITIONAL = next(name for name in NAMES if registry.spec(name).conditional)
@@ -68,6 +68,53 @@ def test_compare_marks_who_was_measured_on_another_n():
     assert "N = 500" in groups[1] and "N = 250" in groups[1]
     for code in ("en", "zh"):
         assert "B (N = 500)" in seen(html, code) and "10,000" in seen(html, code)
+
+
+def timed(state="ready", milliseconds=None):
+    metrics = {"ms_per_image_1": {"value": 20.0, "num": 1}, "ms_per_image_64": {"value": 5.0, "num": 64}}
+    return Lane(registry.spec(PLAIN), 0, "A", state=state, milliseconds=milliseconds, metrics=metrics)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "num", "speed", "source", "caption"),
+    [
+        ([timed()], 16, "200", "speed_card", "speeds_card"),
+        ([timed()], 1, "50.0", "speed_card", "speeds_card"),
+        ([timed("stopped", 8.0)], 16, "200", "speed_card", "speeds_card"),
+        ([timed("done", 8.0)], 16, "125", "speed_run", "speeds_run"),
+        ([timed("done", 8.0), timed("stopped", 8.0)], 16, "125", "speed_run", "speeds_both"),
+        ([Lane(registry.spec(PLAIN), 0, "A")], 16, "–", "", "speeds_card"),
+    ],
+)
+def test_the_speed_is_the_cards_until_the_run_has_its_own(lanes, num, speed, source, caption):
+    html = panels.summary(lanes, num)
+    row = re.findall(r"<tr>.*?</tr>", html, re.S)[1]
+    mark = re.search(r'<g class="pg-mark"><title>(.*?)</title>(.*?)</g>', html, re.S)
+    assert mark[2].count("<circle") == bool(source), "it has its place on the axis"
+    for code in ("en", "zh"):
+        said = table(code)[f"compare.{source}"].format(num=1 if num == 1 else 64) if source else ""
+        assert f"{speed} {said}" in seen(row, code)
+        assert said in mark[1], "the one who points at it is told too"
+        assert table(code)[f"compare.{caption}"] in seen(html, code)
+
+
+def test_compare_shows_the_coverage_of_the_run_and_what_real_pictures_get():
+    run = {"precision": {"value": 0.875}, "label_accuracy": {"value": 0.5}}
+    few, enough = (Lane(registry.spec(PLAIN), 0, "A", run=run | more) for more in (
+        {}, {"coverage": {"value": 0.625, "num": 16, "ideal": 0.9731}}))  # fmt: skip
+    assert "88% / – / 50%" in seen(panels.summary([few], 4)) and "97%" not in panels.summary([few], 4)
+    text = panels.summary([enough], 16)
+    assert "88% / 62% / 50% real pictures would cover 97%" in seen(text)
+    assert "真实图片可覆盖 97%" in seen(text, "zh") and "11" in seen(text, "zh")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_family_is_said_in_the_language_of_the_page(name):
+    spec = registry.spec(name)
+    for made in (panels.race([Lane(spec, 0, "A")], "ready", 0, None, 4), about.text([spec])):
+        for code in ("en", "zh"):
+            said = table(code)[f"families.family_{spec.family}"]
+            assert re.search(rf"{said} ?[·,] {spec.year}", seen(made, code))
 
 
 @pytest.mark.parametrize(

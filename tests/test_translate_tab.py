@@ -1,6 +1,7 @@
 """The Translate tab without a browser: the picker, what is drawn, the endpoint, what is refused."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -45,6 +46,8 @@ def test_every_route_shows_every_model_that_goes_it(route, untrained):
     for field, side in {fields(name) for name in translating.models(way)}:
         assert f"a window of {field} × {field} pixels; the picture has {side} × {side}" in found["body"]
     assert found["body"].count("<a download=") == 1 + lanes
+    costs = re.findall(r"<b>1</b> network evaluations · <b>[\d.,]+</b> ms", found["body"])
+    assert len(costs) == num * lanes
 
 
 def test_names_are_said_and_scores_come_from_the_cards(untrained, monkeypatch):

@@ -167,6 +167,8 @@ SPECS = (
         family="vae",
         year=2015,
         paper="",
+        citation="Sohn, Lee & Yan, Learning Structured Output Representation using Deep Conditional "
+        "Generative Models, NeurIPS 2015",
         model=CVAE,
         config=CVAEConfig(),
         recipe=Recipe(num_steps=15000, batch_size=32, lr=2e-3, warmup=200, ema=0.999, max_norm=200.0),

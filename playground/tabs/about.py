@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from playground.locale import LANGUAGES
+from playground.locale import LANGUAGES, both
 from playground.locale import text as said
 from playground.spec import ModelSpec
 from playground.tabs import film
@@ -28,14 +28,21 @@ def text(specs: Sequence[ModelSpec]) -> str:
 def _one(spec: ModelSpec) -> str:
     about, first, second = spec.about, [], []
     for code in LANGUAGES:
-        paper = f"[{said('sample.paper', code, paper=spec.paper)}](https://arxiv.org/abs/{spec.paper})"
         first.append(f'<div lang="{code}">\n\n{getattr(about.summary, code)}\n\n</div>')
         second.append(
             f'<div lang="{code}">\n\n'
             f"**{said('sample.strengths', code)}** {getattr(about.strengths, code)}\n\n"
-            f"**{said('sample.weaknesses', code)}** {getattr(about.weaknesses, code)}\n\n{paper}\n\n</div>"
+            f"**{said('sample.weaknesses', code)}** {getattr(about.weaknesses, code)}\n\n"
+            f"{_paper(spec, code)}\n\n</div>"
         )
-    head = f"### {spec.title} · {spec.family}, {spec.year}"
+    head = f"### {spec.title} · {both(f'families.family_{spec.family}')}, {spec.year}"
     if source := film.source(spec):
         first.append(source)
     return "\n\n".join([head, *first, f"$${about.formula}$$", *second])
+
+
+def _paper(spec: ModelSpec, code: str) -> str:
+    """Where the model is from: a link to arXiv, or the paper by its name where it is not there."""
+    if spec.paper:
+        return f"[{said('sample.paper', code, paper=spec.paper)}](https://arxiv.org/abs/{spec.paper})"
+    return said("sample.cited", code, citation=spec.citation) if spec.citation else ""

@@ -7,7 +7,7 @@ import gradio as gr
 
 from playground import data, figures, judge, race, registry, validation, weights
 from playground.locale import both
-from playground.tabs import common, panels, verdict_panel
+from playground.tabs import common, mine, panels, verdict_panel
 from playground.tabs.panels import Lane
 from playground.tabs.runs import Run
 
@@ -77,13 +77,13 @@ def lanes_of(names: Any, label: int | None) -> list[Lane]:
     """A card for every model that was asked for, with its numbers; raises InvalidInput."""
     lanes = []
     chosen = common.look_up_all(names, "Samples", 2, MAX_MODELS)
-    for _, spec in chosen:
+    for name, spec in chosen:
         if data.pictures_of(spec.dataset) != data.pictures_of(chosen[0][1].dataset):
-            titles = {"model": spec.title, "first": chosen[0][1].title}
+            titles = {"model": mine.title(name, spec), "first": mine.title(*chosen[0])}
             raise validation.InvalidInput("compare.other_pictures", **titles)
     for colour, (name, spec) in enumerate(chosen):
         own = name.startswith(common.MINE)
-        lane = Lane(spec, colour, f"★ {spec.title}" if own else spec.title)
+        lane = Lane(spec, colour, mine.title(name, spec))
         if label is not None and not spec.conditional:
             lane.notes.append(both("compare.no_label"))
         if own:

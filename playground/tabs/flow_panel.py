@@ -44,8 +44,9 @@ def way(found: Way, spec: ModelSpec, x: Tensor) -> str:
     bars = [(0, found.log_normal, both("flow.base"))]
     bars += [(i, layer.log_det, title) for i, (layer, title) in enumerate(_named(found.layers), 1)]
     bits = scoring.bits_per_dim(found.nats, x.numel())
+    said = f"{both('flow.status', model=spec.title)} {cost(found.nfe, found.seconds)}"
     return json.dumps({
-        "status": f"{chip('done')}<span>{both('flow.status', model=spec.title)}</span>",
+        "status": f"{chip('done')}<span>{said}</span>",
         "strip": address(torch.cat(frames), len(frames)),
         "titles": titles,
         "says": says,
@@ -113,12 +114,13 @@ def editor_skeleton() -> str:
     )
 
 
-def edited(pictures: Sequence[tuple[str, Tensor, Tensor]]) -> str:
-    """(title key, z as a picture, decoded) of the picture, of the edited latent and of the other picture."""
+def edited(pictures: Sequence[tuple[str, Tensor, Tensor, str]]) -> str:
+    """(title key, z as a picture, decoded, `cost`) of the picture, its edited latent and the other one."""
     figures = "".join(
         f'<figure><figcaption>{both(f"flow.{key}")}</figcaption><img src="{address(x)}" '
-        f'alt="{spoken(f"flow.{key}")}"><img src="{address(z)}" alt="{spoken("flow.its_z")}"></figure>'
-        for key, z, x in pictures
+        f'alt="{spoken(f"flow.{key}")}"><img src="{address(z)}" alt="{spoken("flow.its_z")}">'
+        f"<small>{took}</small></figure>"
+        for key, z, x, took in pictures
     )
     return f'<div class="trio">{figures}</div>'
 

@@ -13,9 +13,9 @@ from playground import flowing, judge, registry, scoring, validation
 from playground.flowing import CHOICES, KEEP, Way
 from playground.locale import both
 from playground.spec import ModelSpec
-from playground.tabs import common, digit_pad
+from playground.tabs import common, digit_pad, mine
 from playground.tabs import flow_panel as panel
-from playground.tabs.latent_panel import address, page
+from playground.tabs.latent_panel import address, cost, page
 from playground.validation import InvalidInput, Term
 
 SECTION = 20
@@ -152,7 +152,7 @@ def look(name: Any, pad: Any, other: Any, edit: Any, seed: Any, request: gr.Requ
 def choose(name: Any, pad: Any, other: Any, edit: Any, seed: Any, request: gr.Request) -> list[Any]:
     """Another model: its way, and a fresh editor with its groups."""
     check(name)
-    groups = num_groups(name.removeprefix(common.MINE))
+    groups = num_groups(mine.plain(name))
     return [*look(name, pad, other, "", seed, request), gr.update(value="", groups=panel.editor(groups))]
 
 
@@ -177,11 +177,10 @@ def changes(model: Any, x: Tensor, other: Any, edit: Any, seed: int) -> str:
     choices, scale = read_edit(edit, len(model.latent_groups()))
     z, made = edited_latents(model, x, choices, scale, seed)
     latents = [panel.rough(each, model, x[:1]) for each in (z[:1], made, z[1:])]
+    started = time.perf_counter()
     pictures = x[:1].cpu(), flowing.decoded(model, made), x[1:].cpu()
-    keys = ("mine", "made", "others")
-    return panel.edited(
-        [(key, *pair) for key, pair in zip(keys, zip(latents, pictures, strict=True), strict=True)]
-    )
+    took = cost(model.decode_nfe, time.perf_counter() - started)
+    return panel.edited(list(zip(("mine", "made", "others"), latents, pictures, ("", took, ""), strict=True)))
 
 
 def edited_latents(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from playground import svg
+from playground import judge, svg
 from playground.listing import SHARES
 from playground.locale import both, spans, words
 from playground.spec import ModelSpec, Words
@@ -66,7 +66,7 @@ def _card(lane: Lane, num: int) -> str:
     return (
         f'<article class="pg-card pg-{lane.state}" style="--c:var(--pg-{lane.colour % svg.NUM_COLOURS})">'
         f"<header><h3>{html.escape(lane.title)}</h3>"
-        f'<span class="pg-dim">{spec.family} · {spec.year}</span></header>'
+        f'<span class="pg-dim">{both(f"families.family_{spec.family}")} · {spec.year}</span></header>'
         f'<div class="pg-picture">{picture}<div class="pg-notes">{notes}</div></div>'
         f'<div class="pg-bar" role="progressbar" aria-label="{bar}" aria-valuemin="0" aria-valuemax="100" '
         f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
@@ -101,21 +101,30 @@ AXES = (
 def summary(lanes: Sequence[Lane], num: int) -> str:
     """The trilemma as a picture, and the same numbers as a table with the sizes of their samples."""
     usual = {key: usual_num([lane.metrics for lane in lanes], key) for key in ("fid", *SHARES)}
-    marks = [Mark(lane.title, lane.colour, _values(lane), _notes(lane, usual)) for lane in lanes]
+    marks = [
+        Mark(lane.title, lane.colour, _values(lane, num), _notes(lane, usual), _tip(lane, num))
+        for lane in lanes
+    ]
     columns = (("quality", "fid"), *zip(SHARES, SHARES, strict=True), ("speed", ""))
     heads = "".join(_head(title, key, lanes, usual) for title, key in columns)
-    last = (
-        f'<th scope="col">{both("compare.of_run", n=num)}<small>{both("compare.column_judged")}</small></th>'
-    )
-    rows = "".join(_row(lane, usual) for lane in lanes)
+    judged = both("compare.column_judged", least=2 * judge.K + 1)
+    last = f'<th scope="col">{both("compare.of_run", n=num)}<small>{judged}</small></th>'
+    rows = "".join(_row(lane, usual, num) for lane in lanes)
     save = saving.buttons("trilemma", "#pg-below .pg-trilemma", ["#pg-below h2"])
     return (
         f'<section class="pg-summary"><div><figure>{trilemma_svg(AXES, marks)}'
-        f"<figcaption>{both('compare.outward')}</figcaption></figure>{save}</div>"
+        f"<figcaption>{_outward(lanes, num)}</figcaption></figure>{save}</div>"
         f'<div><h2>{both("compare.summary")}</h2><div class="pg-scroll"><table><thead><tr><th scope="col">'
         f"{both('compare.model')}</th>{heads}{last}</tr></thead><tbody>{rows}</tbody></table></div>"
         f'{_unequal(lanes, usual)}<p class="pg-note">{both("compare.note")}</p></div></section>'
     )
+
+
+def _outward(lanes: Sequence[Lane], num: int) -> str:
+    """How the picture is read, and where its speeds are from."""
+    sources = {_speed(lane, num)[1] for lane in lanes} - {""}
+    source = "both" if len(sources) > 1 else next(iter(sources), "card")
+    return both("compare.outward", source=words(f"compare.speeds_{source}"))
 
 
 def _head(title: str, key: str, lanes: Sequence[Lane], usual: Mapping[str, int | None]) -> str:
@@ -153,18 +162,42 @@ def _unequal(lanes: Sequence[Lane], usual: Mapping[str, int | None]) -> str:
     return f'<p class="pg-note pg-unequal">{said}</p>'
 
 
-def _values(lane: Lane) -> tuple[float | None, float | None, float | None]:
+def _values(lane: Lane, num: int) -> tuple[float | None, float | None, float | None]:
     """Times the floor, images per second, share covered."""
-    speed = 1000 / lane.milliseconds if lane.state == "done" and lane.milliseconds else None
     return (
         lane.metrics.get("fid", {}).get("times_floor"),
-        speed,
+        _speed(lane, num)[0],
         lane.metrics.get("coverage", {}).get("value"),
     )
 
 
-def _row(lane: Lane, usual: Mapping[str, int | None]) -> str:
-    quality, speed, _ = _values(lane)
+def _speed(lane: Lane, num: int) -> tuple[float | None, str]:
+    """Images per second, and whether the ``run`` has measured that or, until it has, the ``card``."""
+    if lane.state == "done" and lane.milliseconds:
+        return 1000 / lane.milliseconds, "run"
+    milliseconds = lane.metrics.get(f"ms_per_image_{_batch(num)}", {}).get("value")
+    return (1000 / milliseconds, "card") if milliseconds else (None, "")
+
+
+def _batch(num: int) -> int:
+    """The batch that a card was timed at which says most of drawing `num` pictures at once."""
+    return 1 if num == 1 else 64
+
+
+def _source(lane: Lane, num: int) -> Words | None:
+    """Where a model's speed is from, if it has one."""
+    _, source = _speed(lane, num)
+    return words(f"compare.speed_{source}", num=_batch(num)) if source else None
+
+
+def _tip(lane: Lane, num: int) -> Words | None:
+    """What the figure says of a model that is pointed at."""
+    source = _source(lane, num)
+    return words("compare.speed_from", source=source) if source else None
+
+
+def _row(lane: Lane, usual: Mapping[str, int | None], num: int) -> str:
+    (quality, speed, _), source = _values(lane, num), _source(lane, num)
     swatch = f'<i class="pg-swatch" style="--c:var(--pg-{lane.colour % svg.NUM_COLOURS})"></i>'
     cells = [_cell(lane, "fid", None if quality is None else f"{number(quality)}×", usual)]
     for key in SHARES:
@@ -172,7 +205,8 @@ def _row(lane: Lane, usual: Mapping[str, int | None]) -> str:
         cells.append(_cell(lane, key, None if share is None else f"{share:.1%}", usual))
     return (
         f'<tr><th scope="row">{swatch}{html.escape(lane.title)}</th>{"".join(cells)}'
-        f"<td>{DASH if speed is None else number(speed)}</td><td>{_judged(lane)}</td></tr>"
+        f"<td>{number(speed)}<small>{spans(source) if source else ''}</small></td>"
+        f"<td>{_judged(lane)}</td></tr>"
     )
 
 
@@ -198,8 +232,11 @@ def _n(entry: Mapping[str, Any]) -> str:
 
 
 def _judged(lane: Lane) -> str:
-    shares = [lane.run.get(key, {}).get("value") for key in ("precision", "label_accuracy")]
-    return " / ".join(DASH if share is None else f"{share:.0%}" for share in shares)
+    """What the classifier says of this run: convincing, covering real pictures, of the class asked for."""
+    shares = [lane.run.get(key, {}).get("value") for key in ("precision", "coverage", "label_accuracy")]
+    said = " / ".join(DASH if share is None else f"{share:.0%}" for share in shares)
+    ideal = lane.run.get("coverage", {}).get("ideal")
+    return said if ideal is None else f"{said}<small>{both('compare.ideal', share=f'{ideal:.0%}')}</small>"
 
 
 def note(text: str | Words) -> str:

@@ -12,7 +12,7 @@ from playground import registry, scoring, svg
 from playground.bounds import NUM_WEIGHTS, Seen
 from playground.locale import both, words
 from playground.spec import ModelSpec
-from playground.tabs.latent_panel import address, chip
+from playground.tabs.latent_panel import address, chip, cost
 
 NUM_DIMS = 24
 
@@ -29,6 +29,7 @@ def bars(seen: Seen, spec: ModelSpec, order: Tensor, name: str) -> str:
         "of": f"{name} {seen.mu.numel()}",
         "x": address(seen.x),
         "again": address(seen.again),
+        "cost": cost(seen.nfe, seen.seconds),
         "label": both("posterior.taken_for", label=seen.label) if seen.label is not None else "",
         "terms": terms(seen, spec),
         "note": note,
@@ -145,8 +146,9 @@ def skeleton() -> str:
     return (
         f'<div class="posterior"><p class="ready">{both("posterior.ready")}</p><div class="body" hidden>'
         f'<div class="top"><figure><img class="x" alt=""><figcaption>{both("posterior.seen")}</figcaption>'
-        f'</figure><figure><img class="again" alt=""><figcaption>{both("posterior.again")}</figcaption>'
-        '</figure><div><div class="terms"></div><p class="label"></p></div></div>'
+        f'</figure><figure><img class="again" alt=""><figcaption>{both("posterior.again")} '
+        '<span class="cost"></span></figcaption></figure>'
+        '<div><div class="terms"></div><p class="label"></p></div></div>'
         f'<div><h3>{both("posterior.dims")}</h3><p class="dims-note"></p></div><div class="dims"></div>'
         "</div></div>"
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 from playground import data, figures, registry, translating
 from playground.locale import both, spans, words
 from playground.spec import ModelSpec
-from playground.tabs.latent_panel import chip, page, spoken
+from playground.tabs.latent_panel import chip, cost, page, spoken
 from playground.tabs.translate_request import Asked
 from playground.translating import Translated
 
@@ -147,7 +147,7 @@ def _lane(x: Tensor, lane: Lane, index: int) -> str:
             side = found.y.shape[-1]
             said += f" {both('translate.field', field=found.field, side=side)}" if key == "patches" else ""
             shown.append(_figure(patch_map(patches), index, said, "patches"))
-    facts = both("translate.took", milliseconds=f"{found.milliseconds:.0f}")
+    facts = cost(found.nfe, found.milliseconds / 1000)
     return (
         f'<div class="lane"><h4>{lane.title} <small>{_taught(lane.spec)} · {facts}</small></h4>'
         f'<div class="figures">{"".join(shown)}</div>{_draws(found, index)}</div>'

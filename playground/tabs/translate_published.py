@@ -36,7 +36,7 @@ def build() -> None:
                 shown = gr.HTML("", elem_id="pg-published", **parts)
         explained = about.component([ways[first][0]])
     way.change(explain, way, explained, queue=False, **common.PRIVATE)
-    run.click(show, [way, given], shown, concurrency_limit=None, **common.PRIVATE)  # read: a raw file is a path
+    run.click(show, [way, given], shown, concurrency_limit=None, **common.PRIVATE)  # raw, a file is a path
     stop.click(stop_published, queue=False, **common.PRIVATE)
 
 

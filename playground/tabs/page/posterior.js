@@ -47,6 +47,7 @@ const receive = () => {
   for (const key of ['x', 'again']) {
     $(`img.${key}`).src = got[key];
   }
+  $('.cost').innerHTML = got.cost;
   $('.label').innerHTML = got.label;
   $('.terms').innerHTML = got.terms;
   $('.dims-note').innerHTML = got.note;
