@@ -162,12 +162,17 @@ def _there_and_back(model: HasScore, job: Job) -> Iterator[SampleStep | Done]:
 
 
 def _likelihoods(model: HasScore, job: Job) -> Iterator[SampleStep | Done]:
-    """Bits per dimension of the picture, and of test pictures without it, by the flow and by the bound."""
+    """Bits per dimension of the picture, and of test pictures without it, by the flow and by the bound.
+
+    Where a label was asked for it is the picture's; every test picture is given its own.
+    """
     where = model.alphas_cumprod.device
     images = data.load(job.spec.dataset, "test")
     rows = judge.some(len(images), job.num)
     x = torch.cat([job.x, data.to_float(images.images[rows])]).to(where)
-    labels = job.labels(len(x), where)
+    labels = job.labels(1, where)
+    if labels is not None:
+        labels = torch.cat([labels, images.labels[rows].to(where)])
     total, flow = 100, None
     for item in restoring.flow_likelihood(
         model, x, labels=labels, generator=job.generator(), num_steps=FLOW_STEPS

@@ -7,7 +7,7 @@ import pytest
 import torch
 from app_helpers import asked, opened, refused, updates
 
-from playground import mending, registry, restoring
+from playground import data, judge, locale, mending, registry, restoring
 from playground.tabs import common, diffuse_restore, diffuse_restore_panel
 
 SCORE = registry.names("HasScore")[0]
@@ -39,6 +39,20 @@ def test_every_task_ends_with_pictures_and_numbers(task, untrained):
     assert found[-1]["lanes"][0]["rows"]
     again = mended(task)[-1]
     assert again["lanes"][0]["rows"] == found[-1]["lanes"][0]["rows"] and again["note"] == found[-1]["note"]
+
+
+def test_every_test_digit_is_scored_given_its_own_label(untrained, monkeypatch):
+    told, note = [], locale.both("diffuse.note_given_label", label=7)
+    for key in ("flow_likelihood", "bound"):
+        plain = getattr(restoring, key)
+        monkeypatch.setattr(
+            restoring, key, lambda *a, plain=plain, **k: told.append(k["labels"]) or plain(*a, **k)
+        )
+    assert note in mended("likelihood", label="7", others=5)[-1]["note"]
+    images = data.load("mnist", "test")
+    own = images.labels[judge.some(len(images), 5)].tolist()
+    assert [labels.tolist() for labels in told] == [[7, *own]] * 2
+    assert note not in mended("likelihood", others=5)[-1]["note"] and told[2:] == [None, None]
 
 
 def restore(**changes):

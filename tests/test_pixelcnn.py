@@ -168,6 +168,51 @@ def test_completion_keeps_what_is_given_and_uses_it(levels):
     assert torch.equal(result[mask == 0], drawn[mask == 0])
 
 
+class Told(PixelCNN):
+    """Tells classes apart loudly and keeps the labels that it writes with."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.load_state_dict(small(2).state_dict())
+        for layer in self.layers:
+            torch.nn.init.normal_(layer.label.weight, std=3, generator=rng(4))
+        self.double().requires_grad_(False).logits.weight.mul_(5)
+
+    def write(self, x, mask, labels, *rest):
+        self.labels = labels
+        return super().write(x, mask, labels, *rest)
+
+
+def told(x, mask, seed=0):
+    """The labels that unlabelled completions are written with, and the evaluations they report."""
+    model = Told(small(2).config)
+    *_, moment = model.complete(x, mask, generator=rng(seed))
+    return model.labels, moment.nfe
+
+
+def test_without_a_label_each_completion_draws_its_class_from_the_belief():
+    x = pictures(1, 2).expand(4000, -1, -1, -1)
+    mask = torch.ones_like(x)
+    mask[:, :, 4:] = 0
+    belief = Told(small(2).config).belief(x[:1], mask[:1])[0]
+    assert belief.max() > 0.3, "else a uniform draw would pass"
+    labels, nfe = told(x, mask)
+    shares = labels.bincount(minlength=10) / len(labels)
+    torch.testing.assert_close(shares.double(), belief, atol=0.03, rtol=0)
+    assert torch.equal(labels, told(x, mask)[0]) and not torch.equal(labels, told(x, mask, 1)[0])
+    assert nfe == 5 + 10  # five pixels, and one evaluation for each class
+
+
+def test_where_nothing_is_kept_before_every_class_is_as_likely():
+    x = pictures(1, 2).expand(4000, -1, -1, -1)
+    mask = torch.ones_like(x)
+    mask[:, :, :1] = 0
+    labels, nfe = told(x, mask)
+    shares = labels.bincount(minlength=10) / len(labels)
+    torch.testing.assert_close(shares, torch.full((10,), 0.1), atol=0.03, rtol=0)
+    assert nfe == 5
+
+
 def test_completing_a_whole_picture_returns_it():
     x = pictures(2, 256)
     moments = list(small(256).complete(x, torch.ones_like(x), generator=rng()))

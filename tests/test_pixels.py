@@ -47,6 +47,18 @@ def test_beliefs_follow_bayes_rule(levels):
     torch.testing.assert_close(belief[-1], given.softmax(0))
 
 
+@pytest.mark.parametrize("levels", [2, 32])
+def test_a_completion_believes_what_a_reading_does_before_the_first_erased_pixel(levels):
+    model, x = small(levels), noise(levels)
+    masks = torch.ones(4, 81)
+    masks[0, 40:], masks[1, 13:20], masks[2, 0] = 0, 0, 0  # the rest; a hole; the first; nothing
+    masks = masks.view(4, 1, 9, 9)
+    many = x.expand(4, -1, -1, -1).clone()
+    many[masks == 0] *= -1  # what is erased is not looked at
+    read, belief = pixels.read(model, x).belief, model.belief(many, masks)
+    torch.testing.assert_close(belief, read[torch.tensor([40, 13, 0, 81])])
+
+
 @pytest.mark.parametrize(("levels", "bins"), [(2, 2), (32, 16), (256, 16)])
 def test_distributions_are_those_of_the_logits_at_a_temperature(levels, bins):
     model, x = small(levels), noise(levels)

@@ -110,6 +110,18 @@ def test_completions_keep_what_is_kept_and_are_ranked(untrained):
     assert last.count("cell best") == 1 and "pg-done" in last and costs(last)[1] == 1
 
 
+def test_completions_without_a_label_are_of_the_class_that_is_believed(untrained, monkeypatch):
+    model, written = registry.load(BINARY), []
+    monkeypatch.setattr(model, "belief", lambda x, mask: torch.eye(10)[[6] * len(x)])
+    plain = model.write
+    monkeypatch.setattr(
+        model, "write", lambda x, m, labels, *rest: written.append(labels) or plain(x, m, labels, *rest)
+    )
+    fill(num=3)
+    fill(num=2, label="4")
+    assert [labels.tolist() for labels in written] == [[6, 6, 6], [4, 4]]
+
+
 @pytest.mark.parametrize(
     "name", [n for n in registry.names("Completes") if registry.spec(n).dataset == "mnist"]
 )

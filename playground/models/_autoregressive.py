@@ -4,6 +4,10 @@ A model says, for every pixel, how likely each grey level is given the pixels be
 follows:
 
     log p(x | y) = sum_i log p(x_i | x_1, ..., x_{i-1}, y).
+
+Where a picture is completed and no class is given, one is drawn from what the model believes of it: by Bayes'
+rule p(y | x_1, ..., x_k) ~ p(x_1, ..., x_k | y), with x_1 to x_k what is kept before the first erased pixel.
+What is kept after that says nothing of y without a sum over all that may have been erased.
 """
 
 import math
@@ -117,9 +121,30 @@ class Autoregressive(GenerativeModel, Samples, HasLikelihood, PredictsPixels, Co
             raise ValueError(f"Pixels must be on {self.levels} grey levels from -1 to 1; round them first.")
         if labels is not None:
             return -self.pixel_nats(x, labels).sum(dim=1)
-        classes = range(self.num_classes)
-        given = [-self.pixel_nats(x, x.new_full((len(x),), y).long()).sum(dim=1) for y in classes]
-        return torch.stack(given).logsumexp(dim=0) - math.log(len(given))
+        given = -self.class_nats(x).sum(dim=2)
+        return given.logsumexp(dim=0) - math.log(len(given))
+
+    def class_nats(self, x: Tensor) -> Tensor:
+        """`pixel_nats` given each class in turn: (B, 1, H, W) -> (num_classes, B, H * W) nats."""
+        given = (x.new_full((len(x),), y).long() for y in range(self.num_classes))
+        return torch.stack([self.pixel_nats(x, labels) for labels in given])
+
+    def belief(self, x: Tensor, mask: Tensor) -> Tensor:
+        """p(y | the pixels before the first erased one), every class as likely before any pixel is seen.
+
+        Args:
+            x: (B, 1, H, W) in [-1, 1]; the network sees it on its grey levels.
+            mask: (B, 1, H, W), 0 where a pixel is erased.
+
+        Returns:
+            (B, num_classes) on the CPU.
+        """
+        before = leading(mask)
+        seen = torch.where(before, quantise(x, self.levels).flatten(1).cpu(), -1.0)
+        rows, places = torch.cat([seen, before], dim=1).unique(dim=0, return_inverse=True)
+        seen, kept = rows.double().chunk(2, dim=1)  # each prefix once, however often it is completed
+        nats = self.class_nats(seen.to(x).view(-1, *x.shape[1:])).cpu().double()
+        return (-(nats * kept).sum(dim=2)).softmax(dim=0).T[places]
 
     def sample(
         self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
@@ -143,14 +168,29 @@ class Autoregressive(GenerativeModel, Samples, HasLikelihood, PredictsPixels, Co
         Args:
             x: (B, 1, H, W) in [-1, 1]; the network sees it on its grey levels.
             mask: 1 to keep a pixel, 0 to draw it.
-            labels: (B,) int64; None draws them.
+            labels: (B,) int64; None draws each from `belief`, which costs one evaluation for every class.
             generator: CPU generator of the labels and of one uniform number for each pixel.
             controls: ``temperature``, the logits' divisor.
         """
-        labels = randint(self.num_classes, len(x), generator) if labels is None else labels
+        extra = 0
+        if labels is None and self._tells(mask):
+            labels, extra = self.belief(x, mask).multinomial(1, generator=generator)[:, 0], self.num_classes
+        elif labels is None:
+            labels = randint(self.num_classes, len(x), generator)
         uniforms = torch.rand(len(x), *x.shape[2:], generator=generator).to(x)
         temperature = controls.get("temperature", self.temperature)
-        yield from self.write(x, mask, labels.to(x.device), uniforms, temperature)
+        for moment in self.write(x, mask, labels.to(x.device), uniforms, temperature):
+            yield moment._replace(nfe=moment.nfe + extra)
+
+    def _tells(self, mask: Tensor) -> bool:
+        """Whether a pixel is kept before the first erased one of any picture that is not kept whole."""
+        before = leading(mask).sum(dim=1)
+        return bool(((before > 0) & (before < mask[0].numel())).any())
+
+
+def leading(mask: Tensor) -> Tensor:
+    """(B, 1, H, W), 1 where a pixel is kept -> (B, H * W) bool on the CPU, places before the first erased."""
+    return (mask.flatten(1) > 0.5).cpu().long().cumprod(dim=1).bool()
 
 
 def ink_features(x: Tensor, levels: int) -> Tensor:

@@ -161,7 +161,8 @@ def restore(
         {"png": the result as a data URI, "given": what was left of the picture, "nfe": network evaluations,
         "numbers": what was measured: differences from the original (root mean square of pixels in [-1, 1]),
         classes read before and after, errors of the round trip, or bits per dimension by the probability-flow
-        ODE ("flow", dequantised) and by the variational bound ("bound"), of the picture and of n others}.
+        ODE ("flow", dequantised) and by the variational bound ("bound"), of the picture and of n others, each
+        of which is given its own label where one is asked for}.
     """
     boxes = {
         "num": n, "others": n, "num_steps": steps, "guidance": guidance, "factor": factor, "sigma": sigma,

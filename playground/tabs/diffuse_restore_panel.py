@@ -66,9 +66,10 @@ def note(job: Job, found: Done) -> str:
     """The numbers, each with what it counts."""
     n = found.numbers
     if job.task == "likelihood":
-        return (
-            _bits(n) + f"<p>{both('diffuse.note_likelihood', num=n['num'], times=restoring.BOUND_TIMES)}</p>"
-        )
+        said = both("diffuse.note_likelihood", num=n["num"], times=restoring.BOUND_TIMES)
+        if job.label is not None:
+            said += " " + both("diffuse.note_given_label", label=job.label)
+        return _bits(n) + f"<p>{said}</p>"
     if job.task == "invert":
         rows = [[str(e["num_steps"]), f"{e['rmse']:.4f}", f"{e['largest']:.3f}"] for e in n["errors"]]
         heads = ("head_steps", "head_rmse", "head_largest")

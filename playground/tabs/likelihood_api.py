@@ -117,7 +117,8 @@ def complete(
         picture: the digit, a PNG, JPEG or WebP file as a data URI, or "test:INDEX" of MNIST's test set.
         mask: the half to erase, "lower", "upper", "right" or "left"; or 784 characters, row by row, 0 for a
             pixel that is erased and 1 for one that is kept.
-        label: "any" (the seed draws it), or one, 0 to 9, for a model that takes it.
+        label: "any", or one, 0 to 9, for a model that takes it. For "any" an autoregressive model draws each
+            completion's from what it believes after the kept pixels before the first erased one.
         seed: 0 to 4294967295; the same seed fills it in the same way.
         n: ways to fill it in, 1 to 16.
         controls: values of the model's own controls, as `/models` lists them; defaults for the rest.

@@ -30,7 +30,8 @@ class Asked:
         spec: its specification.
         x: (1, 1, 28, 28), the digit on the model's grey levels.
         kept: (1, 1, 28, 28), 1 where it is kept.
-        label: that is given, or None.
+        label: that is given, or None: an autoregressive model then draws one for each completion from its
+            belief in the classes after the kept pixels before the first erased one.
         num: completions.
         knobs: the model's controls.
         seed: of the draws.
