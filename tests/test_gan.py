@@ -170,14 +170,6 @@ def test_instance_noise_falls_to_nothing():
     assert torch.equal(model._noise(batch(progress=1.0))(x), x)
 
 
-def test_instance_noise_is_on_the_real_pictures_with_a_wrong_label_too():
-    model, seen = small(CGAN, CGANConfig, instance_noise=0.5), []
-    model.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    given = batch()
-    model.discriminator_loss(given, torch.zeros(16), torch.zeros(16))
-    assert (seen[0] - given.x).std().item() == pytest.approx(0.5, rel=0.05)
-
-
 @pytest.mark.parametrize("kind", ["stddev", "discrimination"])
 def test_minibatch_layers_notice_a_batch_that_repeats(kind):
     layer = _gan_networks.minibatch_layer(kind, 10)

@@ -7,9 +7,10 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from playground import data, registry
 from playground.job import Job, Request
+from playground.models.cgan import CGAN, CGANConfig
 from playground.models.sngan import SNGAN, SNGANConfig
 from playground.schedules import idle, switches_of
-from playground.spec import Recipe
+from playground.spec import Batch, Recipe
 from playground.tabs import train_panel, train_request
 from playground.training import Training
 
@@ -24,6 +25,16 @@ BUILT_WITH = [
 
 def layers(model):
     return [m for m in model.discriminator.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+
+
+def test_instance_noise_is_on_the_real_pictures_with_a_wrong_label_too():
+    model, seen = CGAN(CGANConfig(**SHAPE)), []
+    model.tune({"instance_noise": 0.5})
+    model.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    images = data.load("mnist", "train")
+    x, rng = data.to_float(images.images[:16]), torch.Generator().manual_seed(0)
+    model.discriminator_loss(Batch(x, images.labels[:16], rng, 0.0, 0), torch.zeros(16), torch.zeros(16))
+    assert (seen[0] - x).std().item() == pytest.approx(0.5, rel=0.05)
 
 
 @pytest.mark.parametrize("name", BUILT_WITH)
