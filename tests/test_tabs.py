@@ -268,8 +268,11 @@ def test_film_is_short_and_ends_with_the_end(num_steps, num):
 
 def test_texts_of_every_model_are_in_both_languages():
     for name in NAMES:
-        text = about.text([registry.spec(name)])
-        assert 'lang="en"' in text and 'lang="zh"' in text and "$$" in text and "arxiv.org/abs/" in text
+        spec = registry.spec(name)
+        text = about.text([spec])
+        assert 'lang="en"' in text and 'lang="zh"' in text and "$$" in text
+        assert text.count(f"(https://arxiv.org/abs/{spec.paper})") == (2 if spec.paper else 0)
+        assert spec.paper or ("arxiv.org" not in text and text.count(spec.citation) == 2)
 
 
 def test_damaged_weights_are_one_sentence(untrained, monkeypatch):
