@@ -11,11 +11,13 @@ clipping every weight to [-c, c] after each update, and is trained five times fo
 the estimate (`wasserstein` among the curves, in units of the unknown Lipschitz constant) means something.
 
 Like the paper: clipping, RMSprop, n_critic = 5 (algorithm 1), DCGAN's networks with their batch norm.
-Differences: fewer channels than `dcgan`, a larger learning rate that falls to zero, a larger clipping bound;
-pictures are drawn by a moving average of the generator's weights.
+Differences: both networks are told the label, as inputs in the way of `cgan`, whose networks these are, so
+what is estimated is the distance of pictures and labels together; a larger learning rate that falls to zero,
+a larger clipping bound; pictures are drawn by a moving average of the generator's weights and, unless one
+asks for other ones, of latents 0.85 times as wide as in training (truncation: 1809.11096, section 3.1).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from playground.models._gan import TRUNCATION, ConvGAN
 from playground.models._gan_networks import ConvConfig
@@ -31,23 +33,25 @@ class WGANConfig(ConvConfig):
         techniques: of the training.
     """
 
+    num_classes: int = 10
     techniques: Techniques = Techniques(
         loss="wasserstein", penalty="weight clipping", clip=0.03, d_steps=5, rmsprop=True
     )
 
 
 class WGAN(ConvGAN):
-    """A generator and a critic with clipped weights."""
+    """A generator and a critic with clipped weights, both told the label."""
 
 
 _ABOUT = About(
     summary=Words(
         en="The discriminator becomes a critic: instead of a verdict it gives every picture a score, and the "
         "gap between the scores of real and generated pictures estimates a distance between the two. "
-        "The generator makes that distance smaller. "
+        "The generator makes that distance smaller; both are told which digit it is to be. "
         "It is the first GAN whose loss means something: it falls as the pictures get better.",
         zh="判别器变成了评价网络：它不再判断真假，而是给每张图打分，真实图与生成图的平均分之差就是两者之间距离的估计。"
-        "生成器的任务是缩小这个距离。这是第一个损失值有意义的 GAN：图越好，损失越低。",
+        "生成器的任务是缩小这个距离；两者都知道要画的是哪个数字。"
+        "这是第一个损失值有意义的 GAN：图越好，损失越低。",
     ),
     formula=r"\min_G \max_{\|f\|_L \le 1} \; \mathbb{E}_{x}[f(x)] - "
     r"\mathbb{E}_{z \sim \mathcal{N}(0, I)}[f(G(z))]",
@@ -82,7 +86,8 @@ SPECS = (
             ema=0.998,
         ),
         about=_ABOUT,
-        controls=(TRUNCATION,),
+        controls=(replace(TRUNCATION, default=0.85),),
         switches=switches(_CONFIG.techniques),
+        conditional=True,
     ),
 )

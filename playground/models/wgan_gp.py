@@ -12,10 +12,11 @@ Like the paper: lambda = 10, Adam with beta_1 = 0, beta_2 = 0.9; and both networ
 its best model of CIFAR-10 (table 3), though as inputs in the way of `cgan`, whose networks these are, and
 not by an auxiliary classifier. Differences: two critic updates for each of G instead of five, but of twice
 G's learning rate (two time scales, 1706.08500, which reaches more in the same time); larger learning rates
-that fall to zero; pictures are drawn by a moving average of the generator's weights.
+that fall to zero; pictures are drawn by a moving average of the generator's weights and, unless one asks for
+other ones, of latents 0.95 times as wide as in training (truncation: 1809.11096, section 3.1).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from playground.models._gan import TRUNCATION, ConvGAN
 from playground.models._gan_networks import ConvConfig
@@ -91,7 +92,7 @@ SPECS = (
             ema=0.998,
         ),
         about=_ABOUT,
-        controls=(TRUNCATION,),
+        controls=(replace(TRUNCATION, default=0.95),),
         switches=switches(_CONFIG.techniques),
         conditional=True,
     ),
