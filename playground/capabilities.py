@@ -254,6 +254,10 @@ class HasStyles:
         """(B, num_styles, D) -> (B, C, H, W) pictures in [-1, 1]."""
         raise TypeError(f"{type(self).__name__} has no styles.")
 
+    def truncate(self, w: Tensor, psi: float, labels: Tensor | None = None) -> Tensor:
+        """Styles (B, num_styles, D) of labels (B,), pulled to their mean: mean + psi (w - mean)."""
+        raise TypeError(f"{type(self).__name__} has no styles.")
+
 
 class Classifies:
     """Says which class a picture shows; its features are what quality is measured on."""

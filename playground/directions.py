@@ -158,8 +158,9 @@ def principal(model: Any, num: int, labels: Tensor | None = None, num_samples: i
 
 @torch.no_grad()
 def walk(
-    model: Any, z: Tensor, directions: Directions, amounts: Tensor, labels: Tensor | None = None
-) -> Tensor:
+    model: Any, z: Tensor, directions: Directions, amounts: Tensor, labels: Tensor | None = None,
+    spread: float = 1.0,
+) -> Tensor:  # fmt: skip
     """Pictures of one latent moved along every direction.
 
     Args:
@@ -168,18 +169,20 @@ def walk(
         directions: K of them.
         amounts: (T,) standard deviations.
         labels: (1,) or None.
+        spread: how far the style that it starts from stays from the mean, where there are styles.
 
     Returns:
         (K, T, C, H, W) on the CPU.
     """
     where, num = judge.device_of(model), len(directions.moves) * len(amounts)
+    asked = None if labels is None else labels.to(where)
     shifts = directions.moves[:, None] * amounts.view(1, -1, *[1] * (directions.moves.dim() - 1))
     shifts = shifts.flatten(0, 1).to(where)
     if directions.in_styles:
-        w = model.styles(z.to(where), None if labels is None else labels.to(where))
+        w = model.truncate(model.styles(z.to(where), asked), spread, asked)
         x = model.synthesise(w + shifts[:, None])
     else:
-        x = model.decode(z.to(where) + shifts, None if labels is None else labels.to(where).expand(num))
+        x = model.decode(z.to(where) + shifts, None if asked is None else asked.expand(num))
     return x.float().cpu().unflatten(0, (len(directions.moves), len(amounts)))
 
 

@@ -22,10 +22,8 @@ from playground.nn import randn
 from playground.spec import HasLatent, HasStyles, ModelSpec
 
 _PARALLEL = 1e-4  # radians: below this the circle is the line
-_NUM_MEAN = 1000
 _NUM_YARDSTICK = 200  # real pictures that give the unit of path length
 _YARDSTICKS: "WeakKeyDictionary[Any, float]" = WeakKeyDictionary()
-_MEAN_STYLES: "WeakKeyDictionary[Any, Tensor]" = WeakKeyDictionary()
 _PLAIN_YARDSTICKS: dict[str, float] = {}
 _LOCK = threading.Lock()
 
@@ -37,16 +35,6 @@ def draw(model: HasLatent, seed: int, spread: float = 1.0, num: int = 1) -> Tens
     """
     z = randn((num, *model.latent_shape), torch.Generator().manual_seed(seed))
     return z if isinstance(model, HasStyles) else spread * z
-
-
-@torch.no_grad()
-def mean_styles(model: Any) -> Tensor:
-    """The mean style of a model with styles: (1, num_styles, D), over 1,000 latents drawn with seed 0."""
-    with _LOCK:
-        if model not in _MEAN_STYLES:
-            z = draw(model, 0, num=_NUM_MEAN).to(judge.device_of(model))
-            _MEAN_STYLES[model] = model.styles(z).mean(0, keepdim=True)
-        return _MEAN_STYLES[model]
 
 
 def moments(num: int) -> Tensor:
@@ -137,7 +125,7 @@ def decode(model: Any, z: Tensor, labels: Tensor | None, chunk: int, spread: flo
         if labels is not None:
             asked = labels[start : start + chunk].to(where)
         if isinstance(model, HasStyles) and spread != 1:
-            x = model.synthesise(torch.lerp(mean_styles(model), model.styles(part, asked), spread))
+            x = model.synthesise(model.truncate(model.styles(part, asked), spread, asked))
         else:
             x = model.decode(part, asked)
         yield x.float().cpu()
@@ -158,8 +146,8 @@ def style_path(model: Any, z: Tensor, labels: Tensor | None, t: Tensor, spread: 
         (T, C, H, W) on the CPU.
     """
     where = judge.device_of(model)
-    w = model.styles(z.to(where), None if labels is None else labels.to(where))
-    w = torch.lerp(mean_styles(model), w, spread)
+    asked = None if labels is None else labels.to(where)
+    w = model.truncate(model.styles(z.to(where), asked), spread, asked)
     return model.synthesise(lerp(w[0], w[1], t.to(where))).float().cpu()
 
 

@@ -116,8 +116,7 @@ def test_the_first_latent_is_the_one_sample_draws(name):
 def test_spread_pulls_styles_to_their_mean_and_shrinks_other_latents():
     model, z = Styled(), torch.randn(3, 4, generator=rng())
     half = next(latent.decode(model, z, None, 9, spread=0.5))
-    w, mean = model.styles(z), latent.mean_styles(model)
-    assert mean.shape == (1, 2, 4)
+    w, mean = model.styles(z), model.mean
     torch.testing.assert_close(half, model.synthesise(mean + 0.5 * (w - mean)).detach())
     assert torch.equal(latent.draw(model, 3, 0.5), latent.draw(model, 3))
     plain = Planted()
@@ -163,13 +162,16 @@ class Styled(nn.Module, HasLatent, HasStyles):
 
     def __init__(self):
         super().__init__()
-        self.mapping = nn.Linear(4, 4)
+        self.mapping, self.mean = nn.Linear(4, 4), torch.ones(4)
 
     def styles(self, z, labels=None):
         return self.mapping(z)[:, None].expand(-1, 2, -1)
 
     def synthesise(self, w):
         return torch.tanh(w[:, 0, None, None, :] + w[:, 1, None, :, None])
+
+    def truncate(self, w, psi, labels=None):
+        return torch.lerp(self.mean, w, psi)
 
     def decode(self, z, labels=None):
         return self.synthesise(self.styles(z))
@@ -183,6 +185,10 @@ def test_with_styles_the_styles_move():
     torch.testing.assert_close(pictures[0, 0], model.decode(z)[0].detach())
     moved = model.synthesise(model.styles(z) + found.moves[1]).detach()
     torch.testing.assert_close(pictures[1, 1], moved[0])
+    pulled = directions.walk(model, z, found, torch.tensor([0.0, 1.0]), spread=0.25)
+    start = torch.lerp(model.mean, model.styles(z), 0.25)
+    torch.testing.assert_close(pulled[0, 0], model.synthesise(start)[0].detach())
+    torch.testing.assert_close(pulled[1, 1], model.synthesise(start + found.moves[1])[0].detach())
 
 
 @pytest.mark.parametrize("name", VECTORS)

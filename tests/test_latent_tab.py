@@ -14,7 +14,7 @@ from PIL import Image
 from test_latent import Planted, Styled
 
 from playground import data, directions, judge, locale, registry
-from playground.tabs import common, latent, latent_panel, latent_request, latent_sections
+from playground.tabs import common, latent, latent_panel, latent_request, latent_sections, latent_truncation
 from playground.tabs.latent_request import Asked
 from playground.validation import InvalidInput
 
@@ -28,7 +28,7 @@ SLOW = next(n for n in NAMES if "Denoises" in registry.spec(n).capabilities)
 def little_work(monkeypatch):
     monkeypatch.setattr(latent_sections, "NUM_CODES", 60)
     monkeypatch.setattr(latent_sections, "NUM_CELLS", 4)
-    monkeypatch.setattr(latent_sections, "NUM_SPREAD", 4)
+    monkeypatch.setattr(latent_truncation, "NUM_SPREAD", 4)
 
 
 def address(x):
@@ -215,6 +215,18 @@ def test_mixing_starts_with_one_latent_and_ends_with_the_other(monkeypatch):
     torch.testing.assert_close(single[0], ends[0])
     torch.testing.assert_close(single[1], crossed[1])  # of two layers, the first alone is the first crossing
     assert json.loads(last)["marks"] == ["0 / 2", "1 / 2", "2 / 2"]
+
+
+def test_styles_of_two_digits_mix(monkeypatch):
+    monkeypatch.setattr(latent_panel, "row", lambda title, x, *rest, **more: {"frames": len(x)})
+    told, model = [], Styled()
+    plain = model.styles
+    monkeypatch.setattr(model, "styles", lambda z, labels=None: told.append(labels) or plain(z))
+    for other, to in ((None, 1), (8, 8)):
+        *_, last = latent_sections.styles(model, request(label=3), other)
+        assert told.pop().tolist() == [3, to] and f"class 3 → class {to}" in json.loads(last)["status"]
+    *_, last = latent_sections.styles(model, request())
+    assert told.pop() is None and "→ class" not in json.loads(last)["status"]
 
 
 def test_arithmetic_adds_the_difference_of_means(monkeypatch):

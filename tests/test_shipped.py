@@ -39,6 +39,7 @@ def test_the_card_is_complete_and_is_of_this_recipe(name):
         f for f in FACTS if card.get(f) in (None, "")
     ]
     assert card["name"] == name and card["dataset"] == spec.dataset
+    assert card["summary"] == spec.about.summary.en, "`evaluate --write` puts the text on the card"
     assert card["recipe"] == as_json(dataclasses.asdict(spec.recipe)) and card["config"] == as_json(
         dataclasses.asdict(spec.config)
     )

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from playground.models._gan_networks import minibatch_layer
+from playground.models._gan_networks import minibatch_layer, one_hot
 from playground.models._gan_switches import Techniques
 from playground.models._resample import conv_halve, double, double_conv, halve
 from playground.nn import randn
@@ -30,6 +30,7 @@ class StyleGANConfig:
     Attributes:
         latent_dim: length of z and of w.
         mapping_layers: of the mapping network.
+        num_classes: labels both are told.
         channels: of the picture.
         generator_widths: channels on 7, 14 and 28 pixels.
         discriminator_widths: channels on 7, 14 and 28 pixels.
@@ -40,6 +41,7 @@ class StyleGANConfig:
 
     latent_dim: int = 64
     mapping_layers: int = 4
+    num_classes: int = 10
     channels: int = 1
     generator_widths: tuple[int, int, int] = (64, 32, 16)
     discriminator_widths: tuple[int, int, int] = (64, 32, 8)
@@ -106,16 +108,23 @@ class Equalised(nn.Module):
 
 
 class Mapping(nn.Module):
-    """z -> w: normalised, then fully connected layers that learn a hundred times slower."""
+    """z, label -> w: z normalised, the label embedded beside it; its layers learn a hundredth as fast."""
 
-    def __init__(self, dim: int, num_layers: int) -> None:
-        """`dim` numbers all the way."""
+    def __init__(self, dim: int, num_layers: int, num_classes: int) -> None:
+        """`dim` numbers from the first layer on."""
         super().__init__()
-        self.layers = nn.ModuleList(Equalised((dim, dim), pace=0.01) for _ in range(num_layers))
+        self.num_classes = num_classes
+        self.embedding = nn.Parameter(torch.randn(num_classes, dim))
+        widths = [2 * dim] + [dim] * num_layers
+        self.layers = nn.ModuleList(
+            Equalised((out, width), pace=0.01) for width, out in zip(widths, widths[1:], strict=False)
+        )
 
-    def forward(self, z: Tensor) -> Tensor:
-        """(..., dim) -> (..., dim)."""
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(B, ..., dim), (B,) -> (B, ..., dim); no label: an embedding of zeros."""
         w = z * torch.rsqrt(z.square().mean(dim=-1, keepdim=True) + 1e-8)
+        y = one_hot(labels, len(z), self.num_classes, z) @ self.embedding
+        w = torch.cat([w, y.view(len(z), *[1] * (z.ndim - 2), -1).expand_as(w)], dim=-1)
         for layer in self.layers.children():
             w = F.leaky_relu(layer(w), 0.2)
         return w
@@ -176,7 +185,7 @@ class StyleGenerator(Growing):
         """Two styled layers and an output for each size."""
         super().__init__()
         dim, widths = config.latent_dim, config.generator_widths
-        self.mapping = Mapping(dim, config.mapping_layers)
+        self.mapping = Mapping(dim, config.mapping_layers, config.num_classes)
         self.constant = nn.Parameter(
             torch.randn(1, widths[0], SIZES[0], SIZES[0])
         )  # even planes have no deviation
@@ -185,7 +194,7 @@ class StyleGenerator(Growing):
             self.layers.append(StyleLayer(widths[i - 1], width, dim, "double" if i else "constant"))
             self.layers.append(StyleLayer(width, width, dim, "keep"))
         self.outs = nn.ModuleList(Equalised((config.channels, width, 1, 1), gain=1.0) for width in widths)
-        self.register_buffer("w_mean", torch.zeros(dim))
+        self.register_buffer("w_mean", torch.zeros(config.num_classes, dim))  # of each label
 
     def draw_noise(self, num: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, ...]:
         """Fresh noise for every layer in use: (num, 1, H, W) each."""
@@ -203,15 +212,15 @@ class StyleGenerator(Growing):
         return out if alpha == 1 else torch.lerp(double(self.outs[top - 1](smaller)), out, alpha)
 
     def forward(self, latents: Latents, labels: Tensor | None = None) -> Tensor:
-        """Pictures (B, C, H, W), unbounded; in training the mean w follows the styles that it draws."""
-        w = self.mapping(latents.z)
-        if self.training:
-            self.w_mean.lerp_(w.detach().mean(dim=(0, 1)), 0.005)
-        return self.synthesise(w, latents.noise)
+        """Pictures (B, C, H, W), unbounded."""
+        return self.synthesise(self.mapping(latents.z, labels), latents.noise)
 
 
 class StyleDiscriminator(Growing):
-    """The plain one of progressive growing (1710.10196, table 2), with blurred halving."""
+    """The plain one of progressive growing (1710.10196, table 2), with blurred halving.
+
+    The label enters at the output, as a projection: see `biggan`.
+    """
 
     def __init__(self, config: StyleGANConfig) -> None:
         """An input and, but for the smallest, two convolutions for each size."""
@@ -224,7 +233,8 @@ class StyleDiscriminator(Growing):
         )
         self.conv = Equalised((widths[0], widths[0] + 1, 3, 3))  # the further channel: the deviation
         self.hidden = Equalised((widths[0], widths[0] * SIZES[0] ** 2))
-        self.out = Equalised((1, widths[0]), gain=1.0)
+        self.num_classes = config.num_classes
+        self.out = Equalised((1 + config.num_classes, widths[0]), gain=1.0)  # whatever the label, and by it
         self.set_minibatch("stddev")
 
     def set_minibatch(self, kind: str) -> None:
@@ -234,7 +244,7 @@ class StyleDiscriminator(Growing):
         self.minibatch = minibatch_layer(kind, num) if kind == "discrimination" else None
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(B, C, H, W) of the size it is grown to -> (B,)."""
+        """(B, C, H, W) of the size it is grown to, (B,) -> (B,)."""
         top, alpha = self.top, self.alpha
         x = x.contiguous(memory_format=torch.channels_last)
         h = F.leaky_relu(self.ins[top](x), 0.2)
@@ -250,5 +260,6 @@ class StyleDiscriminator(Growing):
         h = torch.cat([h, deviation.expand(len(h), 1, *h.shape[2:])], dim=1)
         h = F.leaky_relu(self.conv(h), 0.2).flatten(1)
         h = F.leaky_relu(self.hidden(h), 0.2)
-        out = self.out(h).flatten()
+        every, of_label = self.out(h).split([1, self.num_classes], dim=1)
+        out = every.flatten() + (of_label * one_hot(labels, len(h), self.num_classes, h)).sum(dim=1)
         return out if self.minibatch is None else out + self.minibatch(h)

@@ -5,14 +5,16 @@ mean and the deviation of every layer's channels, from the coarse layers to the 
 grows out of a learned constant, with fresh noise at every layer for what is left to chance. With mu(x) and
 sigma(x) of each channel of each picture, adaptive instance normalisation is (eq. 1)
 
-    AdaIN(x, y) = y_scale (x - mu(x)) / sigma(x) + y_shift,    y = A(w),    w = f(z / |z|).
+    AdaIN(x, y) = y_scale (x - mu(x)) / sigma(x) + y_shift,    y = A(w),    w = f(z / |z|, label).
 
 Like the paper: style mixing, truncation towards the mean w, the non-saturating loss with R1 (Mescheder et al.
 2018, arXiv:1801.04406), and from progressive growing (Karras et al. 2017, arXiv:1710.10196) the equalised
 learning rate, the minibatch's standard deviation and sizes that are faded in, here 7, 14 and 28 pixels, timed
-by the progress of the training. Much smaller: 64 to 8 channels instead of 512 to 16, w of 64 numbers instead
-of 512, four layers of mapping instead of eight; R1 is taken of an eighth of every batch; the learned constant
-starts as noise; the learning rate falls.
+by the progress of the training. Where the paper has no labels, they enter as in StyleGAN2-ADA (Karras et al.
+2020, arXiv:2006.06676): embedded beside z into the mapping, and as a projection (1802.05637) at D's output; w
+is truncated towards the mean of its label. Much smaller: 64 to 8 channels instead of 512 to 16, w of 64
+numbers instead of 512, four layers of mapping instead of eight; R1 is taken of an eighth of every batch; the
+learned constant starts as noise; the learning rate falls.
 """
 
 from collections.abc import Iterator
@@ -52,7 +54,7 @@ class StyleGAN(AdversarialModel, HasStyles):
     def __init__(self, config: StyleGANConfig) -> None:
         """Build both networks, grown up."""
         super().__init__(config.latent_dim, config.techniques)
-        self.config = config
+        self.config, self.num_classes = config, config.num_classes
         self.num_styles = 2 * len(config.generator_widths)
         self.generator = StyleGenerator(config)
         self.discriminator = StyleDiscriminator(config)
@@ -93,21 +95,22 @@ class StyleGAN(AdversarialModel, HasStyles):
         if self.techniques.penalty != "R1":
             return super()._penalty(batch, real, fake, score_real)
         some = real[: max(4, len(real) // 8)].detach().requires_grad_(True)
-        norm = slope(self.discriminator(some, None), some)
+        norm = slope(self.discriminator(some, batch.labels[: len(some)]), some)
         return 0.5 * self.techniques.penalty_weight * norm.square().mean()
 
     @torch.no_grad()
     def recalibrate(self, batches: Iterator[Batch]) -> None:
-        """The mean w anew: that of the weights which were averaged does not fit the average."""
-        means = [
-            self.generator.mapping(randn((1024, *self.latent_shape), b.generator, b.x.device)).mean(0)
-            for b in batches
-        ]
+        """Each label's mean w, of these weights."""
+        means = []
+        for batch in batches:
+            z = randn((1024, *self.latent_shape), batch.generator, batch.x.device)
+            labels = torch.arange(self.num_classes, device=z.device)
+            means.append(torch.stack([self.generator.mapping(z, y.expand(len(z))).mean(0) for y in labels]))
         self.generator.w_mean.copy_(torch.stack(means).mean(0))
 
     def styles(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, latent_dim) -> (B, num_styles, latent_dim), the same w for every layer."""
-        return self.generator.mapping(z)[:, None].expand(-1, self.num_styles, -1)
+        return self.generator.mapping(z, labels)[:, None].expand(-1, self.num_styles, -1)
 
     def synthesise(self, w: Tensor) -> Tensor:
         """(B, num_styles, latent_dim) -> (B, C, 28, 28) in [-1, 1], always with the same noise."""
@@ -120,40 +123,45 @@ class StyleGAN(AdversarialModel, HasStyles):
             x = double(x)
         return x.clamp(-1, 1)
 
-    def truncate(self, w: Tensor, psi: float) -> Tensor:
-        """w_mean + psi (w - w_mean): rarer styles are pulled towards the mean one (appendix B)."""
-        return torch.lerp(self.generator.w_mean, w, psi)
+    def truncate(self, w: Tensor, psi: float, labels: Tensor | None = None) -> Tensor:
+        """To mean + psi (w - mean), with each label's own mean: rare styles are pulled to it (appendix B)."""
+        means = self.generator.w_mean
+        mean = means.mean(dim=0, keepdim=True) if labels is None else means[labels]
+        return torch.lerp(mean[:, None], w, psi)
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(B, latent_dim) standard normal -> (B, C, 28, 28) in [-1, 1], always with the same noise."""
-        return self.synthesise(self.styles(z))
+        """(B, latent_dim) standard normal, (B,) -> (B, C, 28, 28) in [-1, 1], always with the same noise."""
+        return self.synthesise(self.styles(z, labels))
 
     @torch.no_grad()
     def sample(
         self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
     ) -> Iterator[SampleStep]:
-        """Draw z, map it to w, truncate w by ``truncation``, paint with ``noise`` times fresh noise."""
+        """Draw z and, if none were asked for, labels; truncate w; paint with ``noise`` times fresh noise."""
         device = self.generator.w_mean.device
-        w = self.styles(randn((num, *self.latent_shape), generator, device))
+        z = randn((num, *self.latent_shape), generator, device)
+        labels = (randint(self.num_classes, num, generator) if labels is None else labels).to(device)
+        w = self.truncate(self.styles(z, labels), controls.get("truncation", 1.0), labels)
         noise = self.generator.draw_noise(num, generator, device)
         noise = tuple(controls.get("noise", 1.0) * n for n in noise)
-        yield SampleStep(1, 1, self.paint(self.truncate(w, controls.get("truncation", 1.0)), noise), 1)
+        yield SampleStep(1, 1, self.paint(w, noise), 1)
 
 
 _ABOUT = About(
     summary=Words(
-        en="A small network first turns 64 random numbers into a style, and the style then sets the contrast "
-        "of every layer of a second network that grows a picture out of a learned constant. "
-        "Coarse layers take what decides the digit and its pose, fine layers take the stroke, and each may "
+        en="A small network first turns the label and 64 random numbers into a style, and the style then "
+        "sets the contrast of every layer of a second network that grows a picture out of a learned "
+        "constant. "
+        "Coarse layers take the digit and its pose from it, fine layers take the stroke, and each may "
         "take its style from another latent. "
         "It is trained on 7 by 7 pixels first, then on 14 and on 28, each size faded in.",
-        zh="一个小网络先把 64 个随机数变成“风格”，风格再设定第二个网络每一层的对比度，"
+        zh="一个小网络先把标签和 64 个随机数变成“风格”，风格再设定第二个网络每一层的对比度，"
         "而第二个网络从一个学到的常量出发长出一张图。"
         "粗糙的层决定是哪个数字、什么姿态，精细的层决定笔画，每一层都可以采用不同隐变量的风格。"
         "训练先用 7×7 像素，再用 14×14 和 28×28，每种尺寸都逐渐淡入。",
     ),
     formula=r"\mathrm{AdaIN}(x_i, y) = y_{s,i} \frac{x_i - \mu(x_i)}{\sigma(x_i)} + y_{b,i}, \quad "
-    r"y = A(w), \quad w = f(z)",
+    r"y = A(w), \quad w = f(z, \text{label})",
     strengths=Words(
         en="Its latent is untangled into styles by scale: the coarse style of one digit goes with the "
         "fine style of another; truncation trades variety for quality after training; one pass a picture.",
@@ -195,5 +203,6 @@ SPECS = (
             Control("noise", Words("Noise", "噪声"), 1.0, 0.0, 2.0, 0.1, info=_NOISE),
         ),
         switches=switches(_CONFIG.techniques, spectral_norm=False),
+        conditional=True,
     ),
 )

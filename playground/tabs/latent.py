@@ -9,7 +9,7 @@ import torch
 from playground import figures, latent, registry, validation
 from playground.locale import both
 from playground.spec import ModelSpec
-from playground.tabs import common, latent_sections
+from playground.tabs import common, latent_sections, latent_truncation
 from playground.tabs import latent_panel as panel
 from playground.tabs.latent_request import MAX_SPREAD, Asked, check, sections, start_name, usual_spread
 from playground.validation import InvalidInput, Term
@@ -122,7 +122,7 @@ def own_controls(key: str) -> list[Any]:
                 gr.Dropdown(DIGITS, value="3", label=common.word("latent.source"), min_width=120),
                 gr.Dropdown(DIGITS, value="8", label=common.word("latent.target"), min_width=120),
             ]
-    return []
+    return [common.label_choice(key="latent.label_to")] if key == "styles" else []
 
 
 def navigation(spec: ModelSpec) -> str:
@@ -171,8 +171,11 @@ def begin(key: str, asked: Asked, own: tuple[Any, ...]) -> Callable[[Any], laten
     if key == "arithmetic":
         ends = [validation.choice(value, Term("latent.class"), DIGITS) for value in own]
         return lambda model: latent_sections.arithmetic(model, asked, int(ends[0]), int(ends[1]))
+    if key == "styles":
+        other = validation.label(own[0], asked.spec)
+        return lambda model: latent_sections.styles(model, asked, other)
     simple = {"map": latent_sections.chart, "directions": latent_sections.principal}
-    simple |= {"styles": latent_sections.styles, "truncation": latent_sections.truncation}
+    simple |= {"truncation": latent_truncation.truncation}
     return lambda model: simple[key](model, asked)
 
 
@@ -233,7 +236,8 @@ def interpolate(
         name: of a model with a latent, as `/models` lists it.
         seed: of the first latent, 0 to 4294967295.
         seed_to: of the last one.
-        label: "any" (the seed decides), or one, 0 to 9, for a model that takes it; it is held all the way.
+        label: "any", or one, 0 to 9, for a model that takes it; it is held all the way. "any" is what the
+            first picture among the ends is read as, or what the seed decides.
         frames: how many pictures, 3 to 24.
         path: "slerp" (the great circle) or "lerp" (the straight line).
         spread: 0 to 1.5, multiplies the latents of seeds; by default the model's own.

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from playground import figures
-from playground.locale import both, words
+from playground.locale import LANGUAGES, both, text, words
 from playground.tabs.panels import number
 
 _PAGE = Path(__file__).parent / "page"
@@ -151,8 +151,10 @@ def reel_skeleton(ready: str, table: bool = False) -> str:
         f'<div class="pg-scroll"><table hidden><caption>{both("latent.table")}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody></tbody></table></div>"
     )
+    named = (f'data-{code}="{html.escape(text("latent.name_it", code), quote=True)}"' for code in LANGUAGES)
     return (
-        f'<div class="reel"><div class="pg-status" role="status"></div><p class="ready">{ready}</p>'
+        f'<div class="reel" {" ".join(named)}><div class="pg-status" role="status"></div>'
+        f'<p class="ready">{ready}</p>'
         '<div class="body" hidden><div class="thumbs"></div><div class="rows"></div>'
         '<div class="pg-scrub"><button type="button" class="play" aria-label="'
         f'{spoken("sample.play")}">▶</button><input type="range" class="slider" min="0" max="1" value="0" '

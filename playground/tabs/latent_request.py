@@ -57,11 +57,20 @@ def check(
     spec = common.look_up(name, "HasLatent")
     seeds = validation.seed(seed), validation.seed(seed_to)
     wanted = validation.label(label, spec)
-    if wanted is None and spec.conditional:
-        wanted = seeds[0] % 10  # one class is held all the way; "any" leaves the choice to the seed
     spread = usual_spread(spec) if spread is None else spread
     spread = validation.number(spread, validation.Term("latent.spread"), 0, MAX_SPREAD)
-    return Asked(name, spec, wanted, seeds, spread, (picture(start, spec), picture(end, spec)))
+    pictures = picture(start, spec), picture(end, spec)
+    if wanted is None and spec.conditional:
+        wanted = class_of(spec, seeds, pictures)
+    return Asked(name, spec, wanted, seeds, spread, pictures)
+
+
+def class_of(spec: ModelSpec, seeds: tuple[int, int], pictures: tuple[Tensor | None, Tensor | None]) -> int:
+    """The one class held all the way where none is asked: what an own digit is read as, else the seed's."""
+    own = next((x for x in pictures if x is not None), None)
+    if own is None or spec.dataset != judge.spec().dataset:
+        return seeds[0] % 10
+    return reading(own)[0]
 
 
 def usual_spread(spec: ModelSpec) -> float:

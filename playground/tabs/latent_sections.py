@@ -1,6 +1,7 @@
 """The Latent tab's sections: each yields how much is done, 0 to 1, and at last what its panel is sent."""
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -8,10 +9,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from playground import data, directions, judge, latent, registry, svg, weights
+from playground import data, directions, judge, latent
 from playground.latent import Smoothness
 from playground.locale import both
-from playground.spec import HasStyles, ModelSpec
+from playground.spec import HasStyles
 from playground.tabs import latent_panel as panel
 from playground.tabs.latent_request import Asked, code, ends, reading
 
@@ -20,10 +21,6 @@ NUM_CELLS = 20  # a side of the map
 NUM_DIRECTIONS = 8
 SIGMAS = torch.linspace(-3, 3, 13)
 STRENGTHS = torch.linspace(-1.5, 1.5, 13)
-SPREADS = torch.linspace(0, 1.5, 16)
-NUM_SPREAD = 25  # pictures at each spread
-TRADED = ("fid", "precision", "recall", "coverage")  # along truncation, on the card
-NUM_SIDES = 4  # sources on each side of the table of mixed styles
 _SURE = 0.6
 
 Section = Iterator[float | str]
@@ -72,7 +69,7 @@ def interpolation(model: Any, asked: Asked, num: int) -> Section:
     status = both("latent.from_to", model=asked.spec.title) + f"<b>{_end(asked, 0)} → {_end(asked, 1)}</b>"
     yield panel.reel(
         [strip for strip, _ in strips], [f"{100 * t:.0f}%" for t in latent.moments(num).tolist()],
-        status + _held(asked) + cost, note=both(f"latent.paths_{smooth.seen_by}"),
+        status + held(asked) + cost, note=both(f"latent.paths_{smooth.seen_by}"),
         thumbs=_thumbs(model, asked, (0, 1)), history=[line for _, line in strips],
         downloads=panel.downloads(x, f"{asked.spec.name}-{asked.seeds[0]}-{asked.seeds[1]}"),
     )  # fmt: skip
@@ -101,7 +98,8 @@ def _end(asked: Asked, index: int) -> str:
     return both("latent.seed_number", seed=asked.seeds[index])
 
 
-def _held(asked: Asked) -> str:
+def held(asked: Asked) -> str:
+    """Which class is held, in HTML; nothing where the model takes none."""
     return "" if asked.label is None else f"&nbsp;· {both('latent.class_held', label=asked.label)}"
 
 
@@ -144,7 +142,7 @@ def grid(model: Any, asked: Asked, others: tuple[int, int] | None, num: int) -> 
     else:
         names += [both("latent.seed_number", seed=seed) for seed in others]
     note = both("latent.grid_note_2" if others is None else "latent.grid_note_4")
-    status = both("latent.grid_status", model=asked.spec.title, num=num * num) + _held(asked) + cost
+    status = both("latent.grid_status", model=asked.spec.title, num=num * num) + held(asked) + cost
     yield panel.plane(x, num, status, corners=names, note=note)
 
 
@@ -175,24 +173,30 @@ def chart(model: Any, asked: Asked) -> Section:
     dims = z[0].numel()
     key = "latent.map_note_2" if dims == 2 else "latent.map_note"
     note = both(key, dims=dims, share=f"{plane.share:.0%}")
-    status = both("latent.map_status", model=asked.spec.title, num=len(z)) + cost
+    status = both("latent.map_status", model=asked.spec.title, num=len(z)) + held(asked) + cost
     names = list(data.load(asked.spec.dataset, "test").classes)
     yield panel.plane(x, NUM_CELLS, status, points=points, names=names, note=note)
 
 
 def arithmetic(model: Any, asked: Asked, source: int, target: int) -> Section:
-    """A code plus differences of means: from class to class, and along what is measured on strokes."""
+    """A code plus differences of means: from class to class, and along what is measured on strokes.
+
+    A model that takes labels decodes with the one that the code was found with, the source's.
+    """
     z, x, labels = yield from codes(model, asked)
     own = asked.pictures[0]
     if own is None:
+        asked = asked if asked.label is None else replace(asked, label=source)
         rows = (labels == source).nonzero()[:, 0]
         chosen = rows[asked.seeds[0] % len(rows)]
         base, seen = z[chosen][None], x[chosen][None]
     else:
-        source = reading(own)[0] if is_digits(asked) else source
+        source = _class_of(own, asked, source)
         base, seen = code(model, asked, own), own
     means = directions.class_means(z, labels)
-    moves = {both("latent.to_class", source=source, target=target): means[target] - means[source]}
+    names = data.load(asked.spec.dataset, "test").classes
+    way = both("latent.to_class", source=names[source], target=names[target])
+    moves = {way: means[target] - means[source]}
     for name, values in directions.strokes(x).items():
         moves[both(f"latent.{name}")] = directions.contrast(z, values, labels)
     weights = STRENGTHS.view(-1, *[1] * (z.dim() - 1))
@@ -204,10 +208,22 @@ def arithmetic(model: Any, asked: Asked, source: int, target: int) -> Section:
     thumbs = [panel.thumb(both("latent.as_seen") + _read_as(seen, asked), seen)]
     yield panel.reel(
         rows_, [f"{s:+.2f}" for s in STRENGTHS.tolist()],
-        both("latent.arithmetic_status", model=asked.spec.title) + cost,
-        start=len(STRENGTHS) // 2, note=both("latent.arithmetic_note", num=len(z)),
+        both("latent.arithmetic_status", model=asked.spec.title) + held(asked) + cost,
+        start=len(STRENGTHS) // 2, note=_arithmetic_note(asked, len(z)),
         thumbs=[*thumbs, panel.thumb(both("latent.again"), again)],
     )  # fmt: skip
+
+
+def _class_of(own: Tensor, asked: Asked, source: int) -> int:
+    """The class an own picture starts from: the held one, else what it is read as."""
+    if asked.label is not None:
+        return asked.label
+    return reading(own)[0] if is_digits(asked) else source
+
+
+def _arithmetic_note(asked: Asked, num: int) -> str:
+    note = both("latent.arithmetic_note", num=num)
+    return note if asked.label is None else f"{note} {both('latent.arithmetic_held', label=asked.label)}"
 
 
 def principal(model: Any, asked: Asked) -> Section:
@@ -215,14 +231,14 @@ def principal(model: Any, asked: Asked) -> Section:
     found = directions.principal(model, NUM_DIRECTIONS, asked.labels(NUM_CODES), NUM_CODES)
     yield 0.5
     z = ends(model, asked)[:1]
-    x = directions.walk(model, z, found, SIGMAS, asked.labels(1))
+    x = directions.walk(model, z, found, SIGMAS, asked.labels(1), asked.spread)
     rows = []
     for index, (strip, share) in enumerate(zip(x, found.share.tolist(), strict=True)):
         note = both("latent.variance", share=f"{share:.1%}")
         key = f"{asked.name}-{index + 1}"
         rows.append(panel.row(both("latent.direction", number=index + 1), strip, note, key=key))
     status = (
-        both("latent.directions_status", model=asked.spec.title) + f"<b>{_end(asked, 0)}</b>" + _held(asked)
+        both("latent.directions_status", model=asked.spec.title) + f"<b>{_end(asked, 0)}</b>" + held(asked)
     )
     kind = "styles" if found.in_styles else "features"
     yield panel.reel(
@@ -232,12 +248,16 @@ def principal(model: Any, asked: Asked) -> Section:
 
 
 @torch.no_grad()
-def styles(model: Any, asked: Asked) -> Section:
-    """Style mixing: the layers below a crossing take one latent's style, the layers above another's."""
+def styles(model: Any, asked: Asked, other: int | None = None) -> Section:
+    """Style mixing: the layers below a crossing take one latent's style, the layers above another's.
+
+    Where the model takes labels, the other latent's is `other`; by default its seed decides.
+    """
     where, num = judge.device_of(model), model.num_styles
     z = ends(model, asked).to(where)
-    labels = asked.labels(2)
-    first, second = model.styles(z, None if labels is None else labels.to(where))
+    pair = None if asked.label is None else (asked.label, asked.seeds[1] % 10 if other is None else other)
+    labels = None if pair is None else torch.tensor(pair, device=where)
+    first, second = model.truncate(model.styles(z, labels), asked.spread, labels)
     layers = torch.arange(num + 1, device=where)[:, None, None]
     below = torch.arange(num, device=where)[None, :, None]
     crossed = torch.where(below < layers, second, first)
@@ -248,44 +268,6 @@ def styles(model: Any, asked: Asked) -> Section:
     rows = [panel.row(both(title), strip) for title, strip in zip(titles, x.split(num + 1), strict=True)]
     status = both("latent.styles_status", model=asked.spec.title, num=num)
     status += f"<b>{_end(asked, 0)} → {_end(asked, 1)}</b>"
+    if pair is not None:
+        status += f"&nbsp;· {both('latent.class_to', label=pair[0], to=pair[1])}"
     yield panel.reel(rows, [f"{k} / {num}" for k in range(num + 1)], status, note=both("latent.styles_note"))
-
-
-def truncation(model: Any, asked: Asked) -> Section:
-    """The same seeds at every spread: typical and alike, or varied and odd."""
-    base, unscaled = latent.draw(model, asked.seeds[0], num=NUM_SPREAD), isinstance(model, HasStyles)
-    frames: list[Tensor] = []
-    says: list[str] = []
-    curves: dict[str, list[tuple[float, float]]] = {"confidence": [], "diversity": []}
-    for done, spread in enumerate(SPREADS.tolist(), 1):
-        z, labels = base if unscaled else spread * base, asked.labels(NUM_SPREAD)
-        x = torch.cat(list(latent.decode(model, z, labels, NUM_SPREAD, spread)))
-        side = int(NUM_SPREAD**0.5)
-        frames.append(torch.cat([torch.cat(list(line), 2) for line in x.split(side)], 1))
-        curves["diversity"].append((spread, latent.diversity(x, asked.spec)))
-        said = both("latent.diversity", diversity=f"{curves['diversity'][-1][1]:.2f}")
-        if is_digits(asked):
-            curves["confidence"].append((spread, latent.confidence(x)))
-            said += both("latent.confidence", confidence=f"{curves['confidence'][-1][1]:.0%}")
-        says.append(said)
-        yield done / len(SPREADS)
-    plot = svg.curves_svg({k: v for k, v in curves.items() if v}, width=520, height=220, last_step=1.5)
-    strip = panel.row(both("latent.sheet", num=NUM_SPREAD), torch.stack(frames), says=says, large=True)
-    yield panel.reel(
-        [strip], [f"{s:.1f}" for s in SPREADS.tolist()],
-        both("latent.truncation_status", model=asked.spec.title) + _held(asked), start=10,
-        note=f'<figure class="plot">{plot}</figure>' + both("latent.truncation_note") + _measured(asked.spec),
-    )  # fmt: skip
-
-
-def _measured(spec: ModelSpec) -> str:
-    """Fidelity and variety along the model's own control, as its card has them; nothing if it has none."""
-    found = registry.card(spec.name)["metrics"].get("truncation") if weights.shipped(spec.name) else None
-    if found is None:
-        return ""
-    curves = {key: list(zip(found["settings"], found[key], strict=True)) for key in TRADED}
-    sizes: dict[str, Any] = {"width": 520, "height": 220, "last_step": found["settings"][-1]}
-    shares = svg.curves_svg({key: curves[key] for key in TRADED[1:]}, bounds=(0.0, 1.0), **sizes)
-    distance = svg.curves_svg({"FID": curves["fid"]}, log=True, colour=3, **sizes)
-    text = both("latent.truncation_measured", num=f"{found['num']:,}", best=f"{found['value']:g}")
-    return f'<figure class="plot">{shares}{distance}</figure>' + text

@@ -21,11 +21,11 @@ const stepsOf = (row) => {
   return bars;
 };
 const nameOf = (row) => {
-  const box = make('input', 'named'), key = `playground-direction-${row.key}`;
+  const box = make('input', 'named'), key = `playground-direction-${row.key}`, { en, zh } = $('.reel').dataset;
   box.value = saved(key);
   box.maxLength = 40;
-  box.placeholder = document.documentElement.lang.startsWith('zh') ? '给它起个名字' : 'name it';
-  box.setAttribute('aria-label', 'Name · 名称');
+  box.placeholder = document.documentElement.lang.startsWith('zh') ? zh : en;
+  box.setAttribute('aria-label', `${en} · ${zh}`);
   box.addEventListener('input', () => saved(key, box.value));
   return box;
 };
