@@ -44,11 +44,12 @@ def test_the_layers_add_up_to_the_models_density(name):
 
 @pytest.mark.parametrize("name", FLOWS)
 def test_the_picture_comes_back(name):
-    model, x = fresh(name), digit(4)
+    """In double precision: how far rounding carries untrained weights depends on the machine."""
+    model, x = fresh(name).double(), digit(4).double()
     found = flowing.travel(model, x)
     torch.testing.assert_close(found.z, model.encode(x), rtol=1e-4, atol=1e-4)  # of a batch of two
     assert torch.equal(found.again, model.decode(found.z))
-    assert found.error == pytest.approx((found.again - x).abs().max().item()) and found.error < 1e-3
+    assert found.error == pytest.approx((found.again - x).abs().max().item()) and found.error < 1e-8
 
 
 def test_density_and_noise_are_of_the_seed():

@@ -1,6 +1,7 @@
 """Models that were trained in the page on clothes: no tab takes them for models of digits."""
 
 import json
+from weakref import WeakKeyDictionary
 
 import gradio as gr
 import pytest
@@ -106,6 +107,7 @@ def test_the_latent_tab_sees_clothes(clothes, monkeypatch):
     monkeypatch.setattr(judge, "look", lambda *_: pytest.fail("the digit classifier looks at clothes"))
     monkeypatch.setattr(latent_sections, "NUM_CODES", 60)
     monkeypatch.setattr(latent_sections, "NUM_CELLS", 3)
+    monkeypatch.setattr(latent_sections, "_CODES", WeakKeyDictionary())  # a model of another test may be here
     encode, encoded = directions.encode, []
     monkeypatch.setattr(
         directions, "encode", lambda model, images, num: encoded.append(images) or encode(model, images, num)

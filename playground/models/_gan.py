@@ -86,6 +86,7 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
     generator: nn.Module
     discriminator: nn.Module
     num_classes = 0  # labels that both are told, 0 for none
+    truncation = 1.0  # of z, unless a sampler is told otherwise
 
     def __init__(self, latent_dim: int, techniques: Techniques) -> None:
         """`latent_dim` is the length of z; the subclass builds its networks and then calls `prepare`."""
@@ -240,7 +241,7 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
     ) -> Iterator[SampleStep]:
         """Draw z and, where it takes labels and got none, those; shrink z by ``truncation``, decode it."""
         device = next(self.parameters()).device
-        z = controls.get("truncation", 1.0) * randn((num, *self.latent_shape), generator, device)
+        z = controls.get("truncation", self.truncation) * randn((num, *self.latent_shape), generator, device)
         if labels is None and self.num_classes:
             labels = randint(self.num_classes, num, generator)
         labels = None if labels is None else labels.to(device)

@@ -42,6 +42,8 @@ class WGANConfig(ConvConfig):
 class WGAN(ConvGAN):
     """A generator and a critic with clipped weights, both told the label."""
 
+    truncation = 0.85
+
 
 _ABOUT = About(
     summary=Words(
@@ -86,7 +88,7 @@ SPECS = (
             ema=0.998,
         ),
         about=_ABOUT,
-        controls=(replace(TRUNCATION, default=0.85),),
+        controls=(replace(TRUNCATION, default=WGAN.truncation),),
         switches=switches(_CONFIG.techniques),
         conditional=True,
     ),

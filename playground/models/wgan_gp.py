@@ -48,6 +48,8 @@ class WGANGPConfig(ConvConfig):
 class WGANGP(ConvGAN):
     """A generator and a critic whose gradient is held at norm 1, both told the label."""
 
+    truncation = 0.95
+
 
 _ABOUT = About(
     summary=Words(
@@ -92,7 +94,7 @@ SPECS = (
             ema=0.998,
         ),
         about=_ABOUT,
-        controls=(replace(TRUNCATION, default=0.95),),
+        controls=(replace(TRUNCATION, default=WGANGP.truncation),),
         switches=switches(_CONFIG.techniques),
         conditional=True,
     ),
