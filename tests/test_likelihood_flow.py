@@ -1,5 +1,6 @@
 """The Flow section without a browser: the way to z and back, what it adds up to, edited latents, refusals."""
 
+import copy
 import json
 import re
 
@@ -45,7 +46,7 @@ def test_the_layers_add_up_to_the_models_density(name):
 @pytest.mark.parametrize("name", FLOWS)
 def test_the_picture_comes_back(name):
     """In double precision: how far rounding carries untrained weights depends on the machine."""
-    model, x = fresh(name).double(), digit(4).double()
+    model, x = copy.deepcopy(fresh(name)).double(), digit(4).double()
     found = flowing.travel(model, x)
     torch.testing.assert_close(found.z, model.encode(x), rtol=1e-4, atol=1e-4)  # of a batch of two
     assert torch.equal(found.again, model.decode(found.z))
