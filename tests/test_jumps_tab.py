@@ -8,7 +8,7 @@ from app_helpers import asked, opened, refused, updates
 from contract_helpers import fresh
 
 from playground import guesses, jumps, locale, registry, weights
-from playground.tabs import common, diffuse_jumps, jumps_panel, jumps_request
+from playground.tabs import common, diffuse_jumps, jumps_panel, jumps_request, mine
 
 ONE, FEW, MANY = (jumps.names(key)[0] for key in jumps.KINDS)
 
@@ -125,8 +125,8 @@ def test_stopping_ends_both_before_the_next_step(untrained, few_draws):
 def test_models_of_the_page_can_be_chosen(untrained, monkeypatch):
     own = {name: fresh(name) for name in (ONE, FEW)}
     monkeypatch.setattr(common.jobs, "trained", lambda session: own)
-    assert jumps_request.offered("few", "test")[0][1] == common.MINE + FEW
-    assert "pg-done" in walk(few=common.MINE + FEW, num_steps=2)[-1]["status"]
+    assert jumps_request.offered("few", "test")[0][1] == mine.MARK + FEW
+    assert "pg-done" in walk(few=mine.MARK + FEW, num_steps=2)[-1]["status"]
 
 
 def test_the_slider_has_the_levels_of_the_model():

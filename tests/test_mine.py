@@ -42,7 +42,7 @@ WRITES = registry.names("Completes")[0]
 
 def own(name, dataset=CLOTHES):
     """What a model trained in the page is called."""
-    return common.MINE + Request(registry.spec(name), dataset, registry.spec(name).recipe, 0).called
+    return mine.MARK + Request(registry.spec(name), dataset, registry.spec(name).recipe, 0).called
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def clothes(monkeypatch):
 @pytest.fixture(autouse=True)
 def trained(monkeypatch):
     """The session has trained one model of each kind, on clothes."""
-    models = {own(name).removeprefix(common.MINE): fresh(name) for name in (ENCODES, SCORE, GAME, FLOW)}
+    models = {own(name).removeprefix(mine.MARK): fresh(name) for name in (ENCODES, SCORE, GAME, FLOW)}
     monkeypatch.setattr(common.jobs, "trained", lambda session: models)
     return models
 

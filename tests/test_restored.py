@@ -10,7 +10,7 @@ from app_helpers import QUICK, asked
 from contract_helpers import fresh
 
 from playground import figures, locale, registry
-from playground.tabs import common, sample
+from playground.tabs import common, mine, sample
 
 PUBLISHED = registry.published("Samples")[0]
 
@@ -42,7 +42,7 @@ def said(tab, content):
 def test_the_same_weights_are_promised_and_others_are_not(tab, untrained):
     name = QUICK[0]
     title = registry.spec(name).title
-    own = sample.request_of(common.MINE + name, registry.spec(name), 5, None, 3, {})["weights_sha256"]
+    own = sample.request_of(mine.MARK + name, registry.spec(name), 5, None, 3, {})["weights_sha256"]
     assert own is None
     for sha256, key in (
         (registry.card(name)["sha256"], "sample.restored"), ("0" * 64, "sample.restored_other"),
@@ -83,7 +83,7 @@ def test_a_restored_count_survives_what_the_model_brings_along(tab):
 def test_a_model_of_the_page_is_restored_by_its_plain_name(tab, untrained, monkeypatch):
     spec = registry.spec(QUICK[0])
     monkeypatch.setattr(common.jobs, "trained", lambda session: {spec.name: fresh(spec.name)})
-    found = sample.sample(common.MINE + spec.name, 5, "any", 1, None, asked())["request"]
+    found = sample.sample(mine.MARK + spec.name, 5, "any", 1, None, asked())["request"]
     assert json.loads(json.dumps(found)) == found and found["weights_sha256"] is None
     assert locale.text("sample.restored_own", model=spec.title, seed=5) in said(tab, png(spec.name, **found))
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from playground.models._gan import TRUNCATION, ConvGAN
+from playground.models._gan import TRUNCATION, AdversarialModel, ConvGAN
 from playground.models._gan_networks import ConvConfig
 from playground.models._gan_switches import Techniques, switches
 from playground.nn import randint
@@ -36,16 +36,20 @@ class CGANConfig(ConvConfig):
     techniques: Techniques = Techniques(real_label=0.9)
 
 
-class CGAN(ConvGAN):
-    """A generator and a discriminator that both know the label."""
+class MatchingAware(AdversarialModel):
+    """A GAN whose discriminator minds the label."""
 
     def discriminator_loss(self, batch: Batch, score_real: Tensor, score_fake: Tensor) -> Tensor:
         """Real pictures with another label count as fakes, half and half (1605.05396, algorithm 1)."""
-        shift = 1 + randint(self.config.num_classes - 1, len(batch.x), batch.generator, batch.x.device)
-        wrong = (batch.labels + shift) % self.config.num_classes
+        shift = 1 + randint(self.num_classes - 1, len(batch.x), batch.generator, batch.x.device)
+        wrong = (batch.labels + shift) % self.num_classes
         score_wrong = self.discriminator(self._noise(batch)(batch.x), wrong)
         rejected = torch.cat([score_fake, score_wrong])
         return super().discriminator_loss(batch, score_real, rejected)
+
+
+class CGAN(MatchingAware, ConvGAN):
+    """A generator and a discriminator that both know the label."""
 
 
 _ABOUT = About(

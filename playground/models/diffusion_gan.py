@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from playground.models._gan import TRUNCATION, AdversarialModel, discriminator_loss
+from playground.models._gan import TRUNCATION
 from playground.models._gan_networks import Discriminator, Generator, init_dcgan
 from playground.models._gan_switches import switches
-from playground.models.cgan import CGANConfig
-from playground.nn import rand, randint, randn
+from playground.models.cgan import CGANConfig, MatchingAware
+from playground.nn import rand, randn
 from playground.spec import About, Batch, ModelSpec, Recipe, Words
 
 
@@ -55,7 +55,7 @@ _EVERY = 4  # updates from one step of T to the next
 _MEMORY = 0.75  # of the moving average of r_d, an update
 
 
-class DiffusionGAN(AdversarialModel):
+class DiffusionGAN(MatchingAware):
     """A conditional GAN; what its discriminator sees is diffused by up to T steps, T adapting itself."""
 
     alphas_cumprod: Tensor
@@ -106,16 +106,9 @@ class DiffusionGAN(AdversarialModel):
         return lambda x: self.diffuse(x, randn(x.shape, batch.generator, x.device), t)
 
     def discriminator_loss(self, batch: Batch, score_real: Tensor, score_fake: Tensor) -> Tensor:
-        """Real pictures with another label count as fakes, half and half (1605.05396, algorithm 1).
-
-        Here D has just judged the real ones, which is what T goes by.
-        """
+        """That of the conditional GAN; D has just judged the real pictures, which is what T goes by."""
         self.adapt(score_real, batch.step)
-        shift = 1 + randint(self.config.num_classes - 1, len(batch.x), batch.generator, batch.x.device)
-        wrong = (batch.labels + shift) % self.config.num_classes
-        score_wrong = self.discriminator(self._noise(batch)(batch.x), wrong)
-        rejected = torch.cat([score_fake, score_wrong])
-        return discriminator_loss(self.techniques.loss, score_real, rejected, self.techniques.real_label)
+        return super().discriminator_loss(batch, score_real, score_fake)
 
     def _update_discriminator(self, batch: Batch, fake: Tensor, optimizer: Optimizer) -> dict[str, float]:
         metrics = super()._update_discriminator(batch, fake, optimizer)

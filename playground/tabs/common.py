@@ -23,7 +23,6 @@ UPDATES_PER_SECOND = 6
 RUN, STOP = ["pg-run"], ["pg-stop"]  # what Ctrl+Enter and Esc press
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 RAW: dict[str, Any] = PRIVATE | {"preprocess": False}
-MINE = mine.MARK
 RUNS = Runs(per_session=3, in_all=48)
 
 _LOG = logging.getLogger("playground")
@@ -193,7 +192,7 @@ def on_show(function: Callable[..., Any], inputs: Any, outputs: Any) -> None:
 
 def offered(capability: str, owner: str = "") -> list[tuple[str, str]]:
     """(title, name) of every model with a capability, those trained in the session first."""
-    own = [MINE + name for name in jobs.trained(owner)]
+    own = [mine.MARK + name for name in jobs.trained(owner)]
     kept = [name for name in own if capability in registry.spec(mine.plain(name)).capabilities]
     starred = [(mine.title(name, look_up(name, capability)), name) for name in kept]
     return starred + [(registry.spec(name).title, name) for name in registry.names(capability)]
@@ -204,7 +203,7 @@ def look_up(name: Any, capability: str, *, elsewhere: bool = False) -> ModelSpec
 
     ``mine:NAME`` and ``mine:NAME@DATASET`` were trained in the page. Published ones only if `elsewhere`.
     """
-    if isinstance(name, str) and name.startswith(MINE):
+    if isinstance(name, str) and mine.is_own(name):
         return mine.look_up(name, capability)
     return validation.model(name, capability, elsewhere=elsewhere)
 
@@ -227,7 +226,7 @@ def obtain(name: str, owner: str) -> Any:
     Raises:
         InvalidInput: if it has no weights, or the session's own is gone.
     """
-    if name.startswith(MINE):
+    if mine.is_own(name):
         return mine.obtain(name, owner)
     if not registry.shipped(name) and registry.spec(name).published is None:
         raise InvalidInput("common.no_weights", model=registry.spec(name).title, name=name)

@@ -82,7 +82,7 @@ def lanes_of(names: Any, label: int | None) -> list[Lane]:
             titles = {"model": mine.title(name, spec), "first": mine.title(*chosen[0])}
             raise validation.InvalidInput("compare.other_pictures", **titles)
     for colour, (name, spec) in enumerate(chosen):
-        own = name.startswith(common.MINE)
+        own = mine.is_own(name)
         lane = Lane(spec, colour, mine.title(name, spec))
         if label is not None and not spec.conditional:
             lane.notes.append(both("compare.no_label"))

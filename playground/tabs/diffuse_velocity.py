@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from playground import data, judge, registry, reversing, validation, velocity
 from playground.locale import both
 from playground.spec import HasScore, ModelSpec
-from playground.tabs import common, velocity_field, velocity_panel
+from playground.tabs import common, mine, velocity_field, velocity_panel
 from playground.tabs import diffuse_lanes as lanes
 from playground.tabs import diffuse_panel as panel
 from playground.tabs.runs import Run
@@ -213,7 +213,7 @@ def shortened(
             model, spec = common.obtain(name, session), common.look_up(name, "Samples")
         given = labels if spec.conditional else None
         knob = reversing.knob(spec, "num_steps")
-        row = found.setdefault("★ " * name.startswith(common.MINE) + spec.title, {})
+        row = found.setdefault(mine.title(name, spec), {})
         for count in (*FEW, STEPS):
             if run.stopped or knob is None or not (knob.minimum or 0) <= count <= (knob.maximum or 0):
                 continue

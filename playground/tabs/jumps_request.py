@@ -9,8 +9,7 @@ from torch import Tensor
 
 from playground import judge, jumps, registry, validation
 from playground.spec import Jumps, ModelSpec
-from playground.tabs import common, digit_pad
-from playground.tabs.mine import plain
+from playground.tabs import common, digit_pad, mine
 from playground.validation import InvalidInput, Term
 
 CAPABILITY = {"one": "HasLatent", "few": "Jumps", "many": "HasScore"}
@@ -54,7 +53,7 @@ def offered(kind: str, owner: str = "") -> list[tuple[str, str]]:
     found = common.offered(CAPABILITY[kind], owner)
     order = jumps.names(kind)
     kept = [(title, name) for title, name in found if goes(kind, common.look_up(name, CAPABILITY[kind]))]
-    return sorted(kept, key=lambda one: (not one[1].startswith(common.MINE), order.index(plain(one[1]))))
+    return sorted(kept, key=lambda one: (not mine.is_own(one[1]), order.index(mine.plain(one[1]))))
 
 
 def goes(kind: str, spec: ModelSpec) -> bool:
@@ -94,5 +93,5 @@ def walk(one: Any, few: Any, many: Any, seed: Any, label: Any, num_steps: Any) -
 def guesses(one: Any, few: Any, many: Any, picture: Any, t: Any, seed: Any) -> AskedGuesses:
     """Check a request for draws behind one noisy picture."""
     found = models(one, few, many)
-    t = validation.integer(t, Term("jumps.level"), 1, last_level(plain(found.names["few"])))
+    t = validation.integer(t, Term("jumps.level"), 1, last_level(mine.plain(found.names["few"])))
     return AskedGuesses(found, digit_pad.read(picture), t, validation.seed(seed))

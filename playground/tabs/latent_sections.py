@@ -191,7 +191,7 @@ def arithmetic(model: Any, asked: Asked, source: int, target: int) -> Section:
         chosen = rows[asked.seeds[0] % len(rows)]
         base, seen = z[chosen][None], x[chosen][None]
     else:
-        source = _class_of(own, asked, source)
+        source = _starting_class(own, asked, source)
         base, seen = code(model, asked, own), own
     means = directions.class_means(z, labels)
     names = data.load(asked.spec.dataset, "test").classes
@@ -214,7 +214,7 @@ def arithmetic(model: Any, asked: Asked, source: int, target: int) -> Section:
     )  # fmt: skip
 
 
-def _class_of(own: Tensor, asked: Asked, source: int) -> int:
+def _starting_class(own: Tensor, asked: Asked, source: int) -> int:
     """The class an own picture starts from: the held one, else what it is read as."""
     if asked.label is not None:
         return asked.label

@@ -9,7 +9,7 @@ from playground import families, registry, validation, weights
 from playground.families import Attempt
 from playground.locale import both
 from playground.spec import ModelSpec
-from playground.tabs import common, digit_pad
+from playground.tabs import common, digit_pad, mine
 from playground.tabs import families_panel as panel
 from playground.tabs.families_panel import Card
 from playground.tabs.likelihood_anomaly import is_digits
@@ -97,7 +97,7 @@ def run_families(drawn: Any, names: Any, seed: Any, request: gr.Request) -> Iter
     """The board as the page sees it, several times a second; who has computed least goes next."""
     asked, seed, x = check(names), validation.seed(seed), digit_pad.read(drawn)
     cards = [
-        Card(f"★ {spec.title}" if name.startswith(common.MINE) else spec.title, spec, index, state="waiting")
+        Card(mine.title(name, spec), spec, index, state="waiting")
         for index, (name, spec) in enumerate(asked)
     ]
     session, throttle = common.session(request), common.Throttle(_PER_SECOND)

@@ -12,14 +12,19 @@ from playground.validation import InvalidInput
 MARK = "mine:"  # before `Request.called`
 
 
+def is_own(name: str) -> bool:
+    """Whether a name is that of a model trained in the page."""
+    return name.startswith(MARK)
+
+
 def plain(name: str) -> str:
     """The name that the registry knows, of a model trained in the page or of any other."""
-    return name.removeprefix(MARK).partition(AT)[0] if name.startswith(MARK) else name
+    return name.removeprefix(MARK).partition(AT)[0] if is_own(name) else name
 
 
 def title(name: str, spec: ModelSpec) -> str:
     """What a model is called in a list: a star, and its data set where needed, tell it from its twins."""
-    if not name.startswith(MARK):
+    if not is_own(name):
         return spec.title
     return f"★ {spec.title}" + (f" · {data_title(spec.dataset)}" if AT in name else "")
 

@@ -106,7 +106,7 @@ def brought(name: Any, groups: list[str], count: bool) -> list[Any]:
     label = gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)
     num = gr.update(value=spec.published.num_pictures) if spec.published and count else gr.skip()
     visible = (gr.update(visible=spec.name == other) for other in groups)
-    numbers = card_panel.strip(spec, own=name.startswith(common.MINE))
+    numbers = card_panel.strip(spec, own=mine.is_own(name))
     return [numbers, about.text([spec]), label, num, *visible]
 
 
@@ -212,7 +212,7 @@ def request_of(
         "label": label,
         "n": num,
         "controls": controls,
-        "weights_sha256": None if name.startswith(common.MINE) else weights_here(name),
+        "weights_sha256": None if mine.is_own(name) else weights_here(name),
         "versions": figures.versions(),
     }
 

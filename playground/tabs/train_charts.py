@@ -3,6 +3,7 @@
 Which curve belongs where is decided by its name; a name nobody thought of gets a figure of its own.
 """
 
+import functools
 import html
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -81,7 +82,7 @@ def expected(spec: ModelSpec, dataset: str, switches: Mapping[str, Any] | None =
 
     Those that no switch brings are the ones of the shipped training.
     """
-    names = list(replay.curves(spec.name))
+    names = list(_shipped(spec.name))
     standing = {switch.key: switch.default for switch in spec.switches} | dict(switches or {})
     if "players" in standing:
         brought = {name for chart in CHARTS if chart.key in _OF_PLAYERS for name in chart.names}
@@ -91,6 +92,12 @@ def expected(spec: ModelSpec, dataset: str, switches: Mapping[str, Any] | None =
     if possible(spec, dataset):
         names += ["class_entropy", "distinct"]
     return charts_of(dict.fromkeys(names))
+
+
+@functools.cache
+def _shipped(name: str) -> tuple[str, ...]:
+    """The curves of a model's shipped training: read once, for every page asks every second."""
+    return replay.curves(name)
 
 
 def _played(spec: ModelSpec, standing: Mapping[str, Any]) -> list[str]:

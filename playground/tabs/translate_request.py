@@ -11,7 +11,7 @@ from torch import Tensor
 from playground import data, registry, translating
 from playground.data import emoji
 from playground.spec import ModelSpec
-from playground.tabs import common
+from playground.tabs import common, mine
 from playground.translating import Route
 from playground.validation import InvalidInput, Term, choice, shown
 
@@ -116,8 +116,8 @@ def lanes(way: Route, owner: str) -> list[tuple[str, ModelSpec]]:
         InvalidInput: if there is none, saying how the first one is made.
     """
     known = translating.models(way)
-    own = [name for _, name in common.offered("Translates", owner) if name.startswith(common.MINE)]
-    found = [name for name in own if name.removeprefix(common.MINE) in known]
+    own = [name for _, name in common.offered("Translates", owner) if mine.is_own(name)]
+    found = [name for name in own if mine.plain(name) in known]
     found += [name for name in known if registry.shipped(name)]
     if not found:
         raise InvalidInput("common.no_weights", model=registry.spec(known[0]).title, name=known[0])
