@@ -2,24 +2,24 @@
 
 import argparse
 import os
-import tempfile
+
+from playground import device, scratch
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
-os.environ.setdefault("GRADIO_TEMP_DIR", os.path.join(tempfile.gettempdir(), "generative-playground"))
+os.environ.setdefault("GRADIO_TEMP_DIR", str(scratch.swept("gradio")))
 
 import gradio as gr  # noqa: E402  (reads the variables above when it is imported)
 
-from playground import device, tabs  # noqa: E402
-from playground.tabs import common, page  # noqa: E402
+from playground.tabs import common, modules, page  # noqa: E402
 
 
 def build() -> gr.Blocks:
     """The whole page: a header and one tab for every module of `playground.tabs`."""
     with gr.Blocks(title="Generative playground", analytics_enabled=False) as blocks:
-        common.html(page.header([module.TITLE for module in tabs.modules()]), elem_id="pg-header")
+        common.html(page.header([module.TITLE for module in modules()]), elem_id="pg-header")
         with gr.Tabs(elem_id="pg-tabs"):
-            for module in tabs.modules():
+            for module in modules():
                 with gr.Tab(common.word(module.TITLE), id=module.__name__.rpartition(".")[2]):
                     module.build()
         blocks.unload(common.leave)

@@ -44,6 +44,8 @@ def resume(training: Training, path: Path) -> dict[str, Any]:
     except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
         why = type(error).__name__
         raise WeightsError("errors.checkpoint_unreadable", path=path, why=why) from error
+    if not isinstance(state, dict):
+        raise WeightsError("errors.checkpoint_unreadable", path=path, why=type(state).__name__)
     own = {"spec": training.spec.name, "dataset": training.dataset, "seed": training.seed}
     for key, value in (own | {"recipe": asdict(training.planned)}).items():
         if state.get(key) != value:

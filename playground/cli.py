@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 import typer
 
-from playground import console, data, distributed, hub, listing, registry, validation, weights
+from playground import console, data, device, distributed, hub, listing, registry, validation, weights
 from playground.console import Failure, Progress, duration
 from playground.spec import GenerativeModel, ModelSpec
 
@@ -38,8 +39,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit status."""
     try:
-        status = app(arguments, prog_name="python -m playground", standalone_mode=False)
-        sys.stdout.flush()
+        with warnings.catch_warnings():
+            if not os.environ.get("PLAYGROUND_TRACE"):
+                warnings.simplefilter("ignore")  # a library's: what matters is said here, in one line
+            status = app(arguments, prog_name="python -m playground", standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
+    except (SystemExit, BrokenPipeError):  # who read, such as `| head`, has gone: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:  # the outermost boundary: whatever it is, its user reads one line
         return _refuse(error)
     return _refuse(Failure("Interrupted.")) if status else 0
@@ -52,8 +60,10 @@ def _refuse(error: Exception) -> int:
     if console.said_by_main(error):
         return 2
     said = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if device.out_of_memory(error):
         said = "There is not enough memory; ask for fewer pictures, or set PLAYGROUND_DEVICE=cpu."
+    elif isinstance(error, OSError):
+        said = f"{error.filename or 'A file'} cannot be read or written ({error.strerror or error})."
     elif not isinstance(error, typer.TyperException | Failure | ValueError | RuntimeError):
         said = f"{type(error).__name__}: {said} (PLAYGROUND_TRACE=1 shows where)."
     print(" ".join(said.split()), file=sys.stderr)
@@ -67,7 +77,10 @@ def list_models(
 ) -> None:
     """Every model: name, family, data set, conditional, capabilities, parameters, metrics."""
     if readme is not None:
-        content = listing.with_tables(readme.read_text(encoding="utf-8"))
+        try:
+            content = listing.with_tables(readme.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise Failure(f"{readme} cannot be read ({getattr(error, 'strerror', 'no text')}).") from error
         console.write(readme, content.encode())
     elif as_json:
         print(json.dumps(listing.everything(), indent=1))
@@ -218,6 +231,8 @@ def pretrain(
     if minutes is not None:
         validation.number(minutes, "minutes", 0.01, 10_080)
     checkpoint = full_run.checkpoint_path(name)
+    if checkpoint.is_dir():
+        raise Failure(f"{checkpoint} is a folder; checkpoints are written there: move it away.")
     for folder in (weights.folder(name), checkpoint.parent):
         console.check_writable(folder)
     if resume and not checkpoint.is_file() and not from_weights and distributed.is_main():

@@ -1,6 +1,7 @@
 """What the commands share: progress on a terminal, outputs checked before the work, pictures in and out."""
 
 import io
+import os
 import signal
 import sys
 import tempfile
@@ -114,9 +115,9 @@ def check_writable(folder: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write an output, whole or not at all."""
+    """Write an output, whole or not at all; a link stays, what it points to is written."""
     try:
-        weights.atomic_write(path, content)
+        weights.atomic_write(Path(os.path.realpath(path)), content)
     except OSError as error:
         raise Failure(f"{path} cannot be written ({error.strerror or error}).") from error
 

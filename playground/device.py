@@ -27,6 +27,14 @@ def pick() -> torch.device:
     return torch.device(wanted)
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory has run out, on whichever device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()  # on a CPU it is a plain RuntimeError
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "allocate memory" in text)
+
+
 def title(where: torch.device) -> str:
     """What a person calls a device: the GPU's name, or the processor and its number of cores."""
     if where.type == "cuda":

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground import data, pretrain
+from playground import data, device, pretrain
 from playground.diagnosis import Diagnosis, Watched, one_shot
 from playground.replay import Recorder
 from playground.schedules import switches_of
@@ -236,21 +236,13 @@ class Job:
         )  # fmt: skip
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says so, on whichever device."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "allocate memory" in text)
-
-
 def reason(error: BaseException, batch_size: int) -> Term:
     """Why a training failed, and what helps; what nobody thought of goes into the log."""
     if isinstance(error, TrainingDiverged):
         return Term("jobs.diverged", {"step": error.step, "lr": f"{error.lr:.2g}"})
     if isinstance(error, data.DataUnavailable):
         return Term(error.key, error.params)
-    if not out_of_memory(error):
+    if not device.out_of_memory(error):
         _LOG.error("A training failed", exc_info=error)
         return Term("jobs.broken", {"kind": type(error).__name__})
     if batch_size <= 1:

@@ -32,6 +32,7 @@ LEASE = 120.0  # seconds without anyone watching after which a job is paused
 KEEP = 1800.0  # seconds without anyone asking after which a job and its model are forgotten
 MAX_PACE = 5.0  # seconds between two updates in slow motion
 MAX_JOBS = 256
+MAX_OPEN = 32  # trainings in memory, from which on those that nobody watches are ended
 MAX_FINISHED = 4  # jobs that are over and that a session keeps
 MAX_BYTES = 2**30  # of trained models; the one asked for longest ago goes first
 
@@ -267,6 +268,10 @@ class Worker:
                 self._pause(job, Term("jobs.unwatched"))
             elif now - job.seen > KEEP:
                 del self._jobs[job.id]
+        opened = [job for job in self._jobs.values() if job.training is not None and not job.over]
+        left = sorted((job for job in opened if now - job.seen > LEASE), key=lambda job: job.seen)
+        for job in left[: max(0, len(opened) - MAX_OPEN)]:
+            job.stopping = True  # optimisers and averages take five times what the model does, which is kept
 
 
 _LOCK = threading.Lock()

@@ -13,6 +13,7 @@ import binascii
 import io
 import math
 import struct
+import threading
 import warnings
 import zlib
 from typing import Any
@@ -28,7 +29,9 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_BYTES = 5 * 2**20
 MAX_PIXELS = 4_000_000
 MIN_SIDE = 8
+MAX_SIDE = 1024  # a larger picture is shrunk as soon as it is decoded: no model sees more than 256 pixels
 _BOX, _SIDE = 20, 28  # MNIST's digits fill a box of 20 pixels inside 28
+_DECODING = threading.BoundedSemaphore(2)  # decoded pixels take a hundred times the bytes of a file
 _EVEN = 12  # grey levels: a picture with less contrast shows nothing
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error)
 # What other files begin with, so that the sentence can name them.
@@ -54,7 +57,7 @@ def content(value: Any) -> bytes:
 
 
 def rgb(value: Any) -> np.ndarray:
-    """A checked picture: upright, its first frame, alpha laid on white.
+    """A checked picture: upright, its first frame, alpha laid on white, at most `MAX_SIDE` a side.
 
     Args:
         value: the bytes of a PNG, JPEG or WebP file, or a data URI of them.
@@ -81,9 +84,11 @@ def rgb(value: Any) -> np.ndarray:
         raise InvalidInput("errors.picture_damaged") from error
     _measure(*image.size)
     try:
-        image.seek(0)
-        image.load()
-        return _on_white(ImageOps.exif_transpose(image))
+        with _DECODING, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow, about odd metadata
+            image.seek(0)
+            image.load()
+            return _on_white(ImageOps.exif_transpose(image))
     except _DAMAGE as error:
         raise InvalidInput("errors.picture_damaged") from error
 
@@ -113,10 +118,11 @@ def _measure(width: int, height: int) -> None:
 def _on_white(image: Image.Image) -> np.ndarray:
     """Any mode -> (H, W, 3) uint8: sixteen bits are scaled, not cut off, and pale ink on nothing is dark."""
     if image.mode.startswith(("I", "F")):
-        deep = np.asarray(image, np.float64)
-        grey = (deep.clip(0, 65535) / 257).round().astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    pixels = np.asarray(image.convert("RGBA"), np.float64)
+        deep = np.asarray(image, np.float32)
+        image = Image.fromarray((deep.clip(0, 65535) / 257).round().astype(np.uint8))
+    image = image.convert("RGBA")
+    image.thumbnail((MAX_SIDE, MAX_SIDE))
+    pixels = np.asarray(image, np.float32)
     alpha = pixels[:, :, 3:] / 255
     found = (pixels[:, :, :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
     if np.ptp(alpha) > _EVEN / 255 and np.ptp(found) <= _EVEN:  # a drawing whose ink is in the alpha alone

@@ -7,6 +7,9 @@ card's: safetensors loads a flipped byte without a word.
 import hashlib
 import json
 import os
+import secrets
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from playground.locale import Told
 from playground.paths import pretrained_folder
 
 _WEIGHTS, _CARD, _README = "model.safetensors", "card.json", "README.md"
+_PARTIAL, _ABANDONED = ".playground-partial-", 3600.0  # seconds after which a crash must have left it
 MAX_SINGLE = 2**18  # bytes in single precision; the history keeps every version of larger ones, in bfloat16
 
 
@@ -40,10 +44,13 @@ def shipped(name: str) -> bool:
 def atomic_write(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new one and nothing between."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A fixed name: what a crash leaves behind, the next write takes over.
-    partial = path.with_name(f".{path.name}.partial")
+    for left in path.parent.glob(f"{_PARTIAL}*"):  # by a crash
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
+    partial = path.with_name(f"{_PARTIAL}{secrets.token_hex(8)}")  # its own: several may write at once
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -95,10 +102,17 @@ def read_card(name: str) -> dict[str, Any]:
         raise WeightsError("errors.card_unreadable", name=name, why=error, path=path) from error
     if not isinstance(card, dict) or not isinstance(card.get("sha256"), str):
         raise WeightsError("errors.card_bare", name=name, path=path)
-    changes = card.get("changes", [])
+    changes, metrics = card.get("changes", []), card.get("metrics", {})
     if not isinstance(changes, list) or not all(map(_is_change, changes)):
         raise WeightsError("errors.card_unreadable", name=name, why="changes", path=path)
+    if not isinstance(metrics, dict) or not all(map(_is_metric, metrics.values())):
+        raise WeightsError("errors.card_unreadable", name=name, why="metrics", path=path)
     return card
+
+
+def _is_metric(entry: Any) -> bool:
+    """Whether it is {"value": ..., "num": ..., ...}."""
+    return isinstance(entry, dict) and "value" in entry
 
 
 def _is_change(change: Any) -> bool:

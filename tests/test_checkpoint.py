@@ -105,6 +105,13 @@ def test_what_is_given_anew_wins_and_counts_from_there_on(tmp_path, given):
     assert next(iter(optimizer.state.values()))["step"] == 1  # the moments are those of the checkpoint
 
 
+@pytest.mark.parametrize("content", [[1, 2], 3, None])
+def test_a_checkpoint_that_holds_no_state_is_refused_in_one_sentence(tmp_path, content):
+    torch.save(content, tmp_path / "checkpoint.pt")
+    with pytest.raises(weights.WeightsError, match=type(content).__name__):
+        checkpoint.resume(fresh(), tmp_path / "checkpoint.pt")
+
+
 def test_the_recipe_must_still_be_the_same_whatever_is_given(tmp_path):
     interrupted(fresh(gain=2.0), tmp_path / "c.pt")
     other = replace(DIAL, recipe=replace(DIAL.recipe, warmup=4))

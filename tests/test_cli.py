@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from app_helpers import opened
-from cli_helpers import CONDITIONAL, PLAIN, TINY, draw, give_weights, only, quick, refused, run
+from cli_helpers import CONDITIONAL, PLAIN, ROOT, TINY, draw, give_weights, only, quick, refused, run
 from cli_helpers import untouched as untouched  # a fixture for every test here
 from PIL import Image
 
@@ -155,6 +157,25 @@ def test_damaged_weights_are_one_line(capsys):
     assert "damaged" in refused(capsys, "sample", PLAIN, "-o", "x.png")
 
 
+def test_a_reader_that_has_gone_and_a_missing_output_are_no_failure():
+    for end in ("| head -c 10 >/dev/null; exit ${PIPESTATUS[0]}", ">&-"):
+        command = f"{sys.executable} -m playground list --json {end}"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
+        assert (done.returncode, done.stderr) == (0, ""), end
+
+
+def test_an_output_that_is_a_link_stays_one(capsys, tmp_path):
+    give_weights(PLAIN)
+    (tmp_path / "link.png").symlink_to(tmp_path / "target.png")
+    assert run(capsys, "sample", PLAIN, "-n", 1, "-o", tmp_path / "link.png")[0] == 0
+    assert (tmp_path / "link.png").is_symlink() and (tmp_path / "target.png").stat().st_size
+
+
+def test_a_file_that_is_no_text_is_one_line(capsys, tmp_path):
+    for path in (tmp_path / "nothing", tmp_path):
+        assert str(path) in refused(capsys, "list", "--readme", str(path))
+
+
 def test_a_device_that_is_not_there_is_one_line(capsys, monkeypatch):
     give_weights(PLAIN)
     monkeypatch.setenv("PLAYGROUND_DEVICE", "abacus")
@@ -164,7 +185,8 @@ def test_a_device_that_is_not_there_is_one_line(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "says"),
     [(KeyboardInterrupt(), "Interrupted"), (MemoryError(), "memory"), (KeyError("a\nb"), "KeyError"),
-     (torch.OutOfMemoryError("CUDA\nout of memory"), "memory"), (TypeError(), "TypeError")],
+     (torch.OutOfMemoryError("CUDA\nout of memory"), "memory"), (TypeError(), "TypeError"),
+     (RuntimeError("alloc_cpu.cpp: can't allocate memory: Error code 12"), "fewer pictures")],
 )  # fmt: skip
 def test_what_nobody_expected_is_one_line_too(capsys, monkeypatch, error, says):
     def fail(name):

@@ -107,6 +107,12 @@ def test_idx_files_are_read_and_checked(tmp_path):
     assert torch.equal(idx._read_idx(path, digest), array)
     with pytest.raises(data.DataUnavailable, match="damaged"):
         idx._read_idx(path, "0" * 64)
+    packed = bytearray(path.read_bytes())
+    packed[12:20] = b"\xff" * 8
+    damaged = tmp_path / "damaged.gz"
+    damaged.write_bytes(packed)
+    with pytest.raises(data.DataUnavailable, match="cannot be read"):
+        idx._read_idx(damaged, digest)  # zlib's own error, which is no OSError
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(data.DataUnavailable, match="cannot be read"):
         idx._read_idx(path, digest)

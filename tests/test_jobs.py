@@ -201,6 +201,17 @@ def test_what_nobody_watches_is_paused_and_later_forgotten(worker, monkeypatch):
         worker.view(job_id)
 
 
+def test_too_many_open_trainings_that_nobody_watches_are_ended_and_keep_their_model(worker, monkeypatch):
+    ids = [worker.submit(name, request(), single=True) for name in "ab"]
+    for job_id in ids:
+        until(worker, job_id, "paused")
+    monkeypatch.setattr(jobs, "MAX_OPEN", 1)
+    worker._jobs[ids[0]].seen -= 2 * jobs.LEASE
+    until(worker, worker.submit("c", request(recipe=replace(RECIPE, num_steps=2))), "done")
+    assert [worker.view(job_id).state for job_id in ids] == ["stopped", "paused"]
+    assert worker.trained("a")
+
+
 def test_a_job_that_is_over_stays_over(worker):
     job_id = worker.submit("a", request(recipe=replace(RECIPE, num_steps=2)))
     until(worker, job_id, "done")

@@ -74,6 +74,17 @@ def test_strokes_on_a_transparent_canvas_are_ink_whatever_their_colour(ink):
     assert x[0, 0, 14, 14] > 0.9 and x[0, 0, 14, 2] == -1
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "I;16"])
+def test_large_pictures_are_shrunk_before_anything_else(mode):
+    image = scene("L", (2000, 1500))
+    image = (
+        Image.fromarray(np.asarray(image).astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
+    )
+    found = uploads.rgb(encoded(image))
+    assert found.shape == (768, 1024, 3) and found.nbytes < 3 * 2**20
+    assert abs(found.mean() - 127.5) < 3 and found[0, 0, 0] < 3 and found[-1, -1, 0] > 252
+
+
 def test_exif_turns_the_picture_upright():
     image, exif = scene(), Image.Exif()
     exif[0x0112] = 6  # a telephone held upright

@@ -4,6 +4,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -147,6 +148,39 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         weights.atomic_write(path, b"new")
     assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_several_may_write_one_file_at_once_and_none_is_ever_seen_empty(tmp_path):
+    path, stop = tmp_path / ("n" * 240), threading.Event()
+    weights.atomic_write(path, b"x" * 10**6)
+
+    def write() -> None:
+        while not stop.is_set():
+            weights.atomic_write(path, b"x" * 10**6)
+
+    with ThreadPoolExecutor(3) as pool:
+        writers = [pool.submit(write) for _ in range(3)]
+        sizes = {path.stat().st_size for _ in range(3000)}
+        stop.set()
+        [writer.result() for writer in writers]
+    assert sizes == {10**6} and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_crash_left_goes_and_nothing_else(tmp_path):
+    old, new, other = (tmp_path / name for name in (".playground-partial-1", ".playground-partial-2", ".x"))
+    for path in (old, new, other):
+        path.write_bytes(b"")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    weights.atomic_write(tmp_path / "file", b"")
+    assert not old.exists() and new.exists() and other.exists()
+
+
+@pytest.mark.parametrize("metrics", [None, [], {"fid": 1}, {"fid": {}}])
+def test_a_card_whose_metrics_make_no_sense_is_refused(saved, metrics):
+    card = json.loads((saved / "card.json").read_text())
+    (saved / "card.json").write_text(json.dumps(card | {"metrics": metrics}))
+    assert "metrics" in refused(make(1))
 
 
 def checkpoint_forever(state: training.Training, path: Path, pipe) -> None:

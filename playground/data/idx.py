@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import hashlib
 import socket
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def _read_idx(path: Path, sha256: str) -> torch.Tensor:
     """One IDX file: two zeros, a type byte, the number of dimensions, each as big-endian int32, the data."""
     try:
         raw = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataUnavailable("errors.data_unreadable", path=path, why=error) from error
     if hashlib.sha256(raw).hexdigest() != sha256:
         raise DataUnavailable("errors.data_damaged", path=path)

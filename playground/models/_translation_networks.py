@@ -176,7 +176,8 @@ def load_official(path: str) -> ResnetGenerator:
     except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
         why = getattr(error, "strerror", None) or type(error).__name__
         raise ValueError(f"{path} cannot be read as weights ({why}).") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    named = isinstance(state, Mapping) and all(isinstance(key, str) for key in state)
+    if not named or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no weights by name; a file such as latest_net_G_A.pth does.")
     try:
         ours = official_names(state)
