@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from playground.judge import device_of
-from playground.nn import rand, randn
+from playground.models._flow import dequantise
+from playground.nn import randn
 from playground.spec import FlowStep
 
 KEEP, ZERO, OTHER, NOISE = CHOICES = ("keep", "zero", "other", "noise")
@@ -83,7 +84,7 @@ def travel(model: Any, x: Tensor, seed: int = 0) -> Way:
     pixels spread over their grey level with noise of that seed, for a density of whole levels does not exist.
     """
     x, started = x.to(device_of(model)), time.perf_counter()
-    spread = x + (rand(x.shape, torch.Generator().manual_seed(seed), x.device) - 0.5) / 127.5
+    spread = dequantise(x, torch.Generator().manual_seed(seed))
     layers: list[Layer] = []
     for step in model.through(torch.cat([x, spread])):
         h, log_det = step.h[0].cpu().double(), float(step.log_det[1])

@@ -95,14 +95,16 @@ class Recipe:
         num_steps: updates of a full run; `minutes` given to the trainer replaces it by wall-clock time.
         batch_size: images an update.
         lr: peak learning rate of every optimiser that does not set its own.
-        betas: Adam's decay rates.
+        betas: Adam's decay rates. A GAN's optimisers go by its techniques instead, which switches turn;
+            its recipe repeats what they start from.
         weight_decay: AdamW's decoupled weight decay.
         warmup: updates over which the learning rate rises linearly to its peak.
-        decay: how it falls to ``final_lr * lr``: ``cosine``, ``linear`` or ``none``.
+        decay: how it falls to ``final_lr * lr``: ``cosine``, ``linear``, ``linear, second half`` (at its
+            peak until the middle of the run) or ``none``.
         final_lr: the last learning rate as a fraction of the peak.
         ema: decay of the exponential moving average of the weights, 0 for none.
         max_norm: gradients are clipped to this norm, 0 for no clipping.
-        extra: the model's own hyper-parameters by name.
+        extra: read by no model, and empty; it stays because every card and checkpoint has it.
     """
 
     num_steps: int

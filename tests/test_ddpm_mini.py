@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from playground.models import ddpm
 from playground.models.ddpm_mini import DDPMMini, DDPMMiniConfig
 from playground.nn import UNetConfig
 
@@ -33,6 +34,11 @@ def test_what_it_predicts_is_the_noise_whatever_t_and_the_label_say(model):
             torch.testing.assert_close(found.eps_hat, model.denoiser(x), atol=1e-4, rtol=1e-3)
             again = model.add_noise(found.x0_hat, found.eps_hat, torch.full((3,), t))
             torch.testing.assert_close(again, x, atol=1e-4, rtol=1e-3)
+
+
+def test_no_u_net_is_built_only_to_be_thrown_away(monkeypatch):
+    monkeypatch.setattr(ddpm, "UNet", None)
+    assert DDPMMini(TINY).denoiser.layers
 
 
 def test_the_loss_is_that_of_the_noise(model):

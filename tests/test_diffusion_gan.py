@@ -152,3 +152,28 @@ def test_real_and_drawn_pictures_get_the_same_amount_of_noise():
     real, fake, *_ = seen
     assert torch.equal(real[:, 1], fake[:, 1]) and real[:, 1].unique().numel() > 8
     assert not torch.equal(real[:, 0], fake[:, 0])
+
+
+class Linear(torch.nn.Module):
+    """D(y, t) = w . y + v . t with a v far larger than w; labels are not looked at."""
+
+    def __init__(self):
+        super().__init__()
+        scale = torch.tensor([1.0, 100.0]).view(2, 1, 1)
+        self.weight = torch.nn.Parameter(scale * torch.randn(2, 28, 28, generator=rng(1)))
+
+    def forward(self, x, labels):
+        return (x * self.weight).sum(dim=(1, 2, 3))
+
+
+@pytest.mark.parametrize("penalty", ["R1", "gradient penalty"])
+def test_penalties_are_of_the_slope_in_the_picture_and_not_in_t(penalty):
+    """1801.04406, eq. 9, and 1704.00028, eq. 3: how steeply D's output changes with t costs nothing."""
+    model = small()
+    model.tune({"penalty": penalty, "penalty_weight": 4.0})
+    model.discriminator = Linear()
+    model.reach.fill_(1000.0)
+    norm = model.discriminator.weight[0].norm().item()
+    told = model.train_step(batch(num=16), model.make_optimizers(SPEC.recipe))
+    expected = 2 * norm**2 if penalty == "R1" else 4 * (norm - 1) ** 2
+    assert told["penalty"] == pytest.approx(expected, rel=1e-4)

@@ -137,3 +137,13 @@ def test_a_job_says_what_has_no_effect_and_goes_on():
     job.pending = {"penalty": "R1"}
     assert train_request.notes(job.view(0, 1, 4)) == []
     assert "不起作用" not in train_panel.live(job.view(0, 1, 4), "")
+
+
+def test_a_recipe_repeats_the_betas_that_the_switches_start_from():
+    """The optimisers go by the techniques; the recipe is what a card shows."""
+    specs = [s for s in map(registry.spec, registry.names()) if hasattr(s.config, "techniques")]
+    assert len(specs) > 8
+    for spec in specs:
+        assert spec.recipe.betas == spec.config.techniques.betas, spec.name
+        starts = {s.key: s.default for s in spec.switches if s.key in ("beta1", "beta2")}
+        assert tuple(starts.values()) in ((), spec.recipe.betas), spec.name

@@ -8,6 +8,7 @@ from torch.autograd import functional as autograd
 from torch.distributions import Normal, TransformedDistribution, Uniform
 from torch.distributions.transforms import SigmoidTransform
 
+from playground.models._flow import dequantise
 from playground.models._logistic import logistic_log_prob, logistic_to_normal, normal_to_logistic
 from playground.models.nice import NICE, SPECS, Coupling, NICEConfig, pattern
 from playground.spec import Batch
@@ -53,7 +54,7 @@ def test_it_inverts_exactly(config):
 
 def test_the_log_determinant_is_autograds():
     model = build().double()
-    x = model.dequantise(pictures(2, seed=4).double(), rng(5))
+    x = dequantise(pictures(2, seed=4).double(), rng(5))
     _, log_det = model.flow(x)
     for i in range(2):
         jacobian = autograd.jacobian(lambda v: model.flow(v.view(1, 1, 8, 8))[0][0], x[i].flatten())
@@ -130,7 +131,7 @@ def test_the_likelihood_is_the_papers_in_another_unit():
     model = build().double()
     x = pictures(2, seed=8).double()
     got = model.log_prob(x, generator=rng(9))
-    unit = ((model.dequantise(x, rng(9)) + 1) * 127.5 + 0.5).flatten(1) / 256
+    unit = ((dequantise(x, rng(9)) + 1) * 127.5 + 0.5).flatten(1) / 256
 
     def h_of(p):
         return model.to_logistic(((p * 256 - 0.5) / 127.5 - 1).view(-1, 1, 8, 8))
@@ -146,7 +147,7 @@ def test_the_latents_density_is_the_same():
     """Through normal z instead of logistic h: log N(z) + log |det dz/dx|, in grey levels."""
     model = build().double()
     x = pictures(3, seed=10).double()
-    z, log_det = model.flow(model.dequantise(x, rng(11)))
+    z, log_det = model.flow(dequantise(x, rng(11)))
     normal = Normal(0.0, 1.0).log_prob(z).sum(dim=1) + log_det - 64 * math.log(127.5)
     torch.testing.assert_close(model.log_prob(x, generator=rng(11)), normal)
 
@@ -156,7 +157,7 @@ def test_the_first_batch_sets_scales_and_means():
     model = NICE(TINY)
     assert not model.initialised
     model.log_prob(x, generator=rng())
-    h = model.to_logistic(model.dequantise(x, rng()))
+    h = model.to_logistic(dequantise(x, rng()))
     torch.testing.assert_close(h.mean(0), torch.zeros(64), rtol=0, atol=1e-2)
     torch.testing.assert_close(h.std(0, correction=0), torch.full((64,), math.pi / 3**0.5), rtol=1e-2, atol=0)
     before = model.scale.clone()

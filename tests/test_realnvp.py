@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd import functional as autograd
 
+from playground.models._flow import dequantise
 from playground.models.realnvp import SPECS, ActNorm, Coupling, RealNVP, RealNVPConfig
 from playground.spec import Batch
 
@@ -63,7 +64,7 @@ def test_latents_invert() -> None:
 def test_log_det_is_autograds() -> None:
     """The sum of the layers' log-determinants is that of the whole Jacobian."""
     model = build().double()
-    x = model.dequantise(pictures(3, 8, seed=4).double(), generator(5))
+    x = dequantise(pictures(3, 8, seed=4).double(), generator(5))
     _, log_det = model.flow(x)
     for i in range(3):
         jacobian = autograd.jacobian(lambda v: model.flow(v.view(1, 1, 8, 8))[0][0], x[i].flatten())
@@ -75,7 +76,7 @@ def test_log_prob_is_the_change_of_variables() -> None:
     model = build().double()
     x = pictures(1, 8, seed=6).double()
     got = model.log_prob(x, generator=generator(7))
-    v = model.dequantise(x, generator(7)).add(1).mul(127.5).add(0.5).flatten()
+    v = dequantise(x, generator(7)).add(1).mul(127.5).add(0.5).flatten()
     levels = x.add(1).mul(127.5).round().flatten()
     assert ((v > levels - 1e-6) & (v < levels + 1 + 1e-6)).all()
 
@@ -122,7 +123,7 @@ def test_first_batch_sets_the_normalisation() -> None:
     model = RealNVP(TINY)
     model.log_prob(x, generator=generator())
     norm = model.scales[0][0]
-    u = torch.nn.functional.pixel_unshuffle(model.to_logit(model.dequantise(x, generator()))[0], 2)
+    u = torch.nn.functional.pixel_unshuffle(model.to_logit(dequantise(x, generator()))[0], 2)
     y, _ = norm(u)
     torch.testing.assert_close(y.mean(0), torch.zeros(4, 4, 4), rtol=0, atol=1e-4)
     torch.testing.assert_close(y.var(0, correction=0), torch.ones(4, 4, 4), rtol=1e-3, atol=0)

@@ -65,15 +65,45 @@ def generator_loss(kind: str, fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
-def slope(score: Tensor, x: Tensor) -> Tensor:
-    """(B,) norms of the gradient of each score with respect to its own picture x (B, C, H, W)."""
+def slope(score: Tensor, x: Tensor, num_channels: int | None = None) -> Tensor:
+    """(B,) norms of the gradient of each score with respect to its own picture x (B, C, H, W).
+
+    Where x is more than a picture, `num_channels` says how many of its channels, the first ones, are one.
+    """
     (gradient,) = torch.autograd.grad(score.sum(), x, create_graph=True)
-    return gradient.flatten(1).norm(dim=1)
+    return gradient[:, :num_channels].flatten(1).norm(dim=1)
 
 
-def gradient_norm(parameters: Any) -> Tensor:
-    """L2 norm of all gradients together."""
-    return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+def turns(t: Techniques, step: int) -> tuple[bool, bool]:
+    """Whether the discriminator and whether the generator learns in update `step`."""
+    both = t.players == "both" and step % t.d_steps == 0
+    return t.players != "generator", t.players == "generator" or both
+
+
+def descend(loss: Tensor, optimizer: Optimizer) -> float:
+    """Descend `loss` once; returns the L2 norm of all gradients together."""
+    backward(loss, optimizer)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    optimizer.step()
+    return norm.item()
+
+
+def update_generator(
+    t: Techniques, discriminator: nn.Module, seen: tuple[Any, ...], optimizer: Optimizer,
+    regulariser: Tensor | float = 0.0,
+) -> dict[str, float]:  # fmt: skip
+    """One update of G against a D that stands still; returns the metrics.
+
+    `seen` is what D is given, G's pictures first; the `regulariser` is descended beside the loss.
+    """
+    discriminator.requires_grad_(False)  # its weights need no gradient here, only its input does
+    score = discriminator(*seen)
+    loss = generator_loss(t.loss, score)
+    grad = descend(loss + regulariser, optimizer)
+    discriminator.requires_grad_(True)
+    alone = t.players == "generator"  # then D's own update does not read this
+    return {"loss_g": loss.item(), "grad_g": grad} | (t.reading("fake", score) if alone else {})
 
 
 class AdversarialModel(GenerativeModel, Samples, HasLatent):
@@ -86,6 +116,7 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
     generator: nn.Module
     discriminator: nn.Module
     num_classes = 0  # labels that both are told, 0 for none
+    picture_channels: int | None = None  # of what D sees, the first ones; None where it is all a picture
     truncation = 1.0  # of z, unless a sampler is told otherwise
 
     def __init__(self, latent_dim: int, techniques: Techniques) -> None:
@@ -133,16 +164,18 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
 
         The losses are those of who was updated.
         """
-        t = self.techniques
-        turn_g = t.players == "generator" or (t.players == "both" and batch.step % t.d_steps == 0)
+        turn_d, turn_g = turns(self.techniques, batch.step)
         z = self.draw(len(batch.x), batch.generator, batch.x.device)
         with torch.set_grad_enabled(turn_g):
             fake = self.generator(z, batch.labels)
         metrics: dict[str, float] = {}
-        if t.players != "generator":
+        if turn_d:
             metrics |= self._update_discriminator(batch, fake.detach(), optimizers["discriminator"])
         if turn_g:  # on the same fakes, judged by the discriminator that has just learnt from them
-            metrics |= self._update_generator(batch, fake, optimizers["generator"])
+            seen = self._noise(batch)(fake), batch.labels
+            metrics |= update_generator(
+                self.techniques, self.discriminator, seen, optimizers["generator"], self.regulariser()
+            )
         return metrics
 
     def _update_discriminator(self, batch: Batch, fake: Tensor, optimizer: Optimizer) -> dict[str, float]:
@@ -154,30 +187,16 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
         score_fake = self.discriminator(fake, batch.labels)
         loss = self.discriminator_loss(batch, score_real, score_fake)
         penalty = self._penalty(batch, real, fake, score_real)
-        backward(loss + penalty, optimizer)
-        grad = gradient_norm(self.discriminator.parameters())
-        optimizer.step()
+        grad = descend(loss + penalty, optimizer)
         if t.penalty == "weight clipping":
             with torch.no_grad():
                 torch._foreach_clamp_min_(list(self.discriminator.parameters()), -t.clip)
                 torch._foreach_clamp_max_(list(self.discriminator.parameters()), t.clip)
-        metrics = {"loss_d": loss.item(), "grad_d": grad.item()}
+        metrics = {"loss_d": loss.item(), "grad_d": grad}
         metrics |= t.reading("real", score_real) | t.reading("fake", score_fake)
         if t.loss == "wasserstein":
             metrics["wasserstein"] = metrics["score_real"] - metrics["score_fake"]
         return metrics | ({"penalty": penalty.item()} if isinstance(penalty, Tensor) else {})
-
-    def _update_generator(self, batch: Batch, fake: Tensor, optimizer: Optimizer) -> dict[str, float]:
-        self.discriminator.requires_grad_(False)  # its weights need no gradient here, only its input does
-        score = self.discriminator(self._noise(batch)(fake), batch.labels)
-        loss = generator_loss(self.techniques.loss, score)
-        backward(loss + self.regulariser(), optimizer)
-        self.discriminator.requires_grad_(True)
-        grad = gradient_norm(self.generator.parameters())
-        optimizer.step()
-        metrics = {"loss_g": loss.item(), "grad_g": grad.item()}
-        alone = self.techniques.players == "generator"  # then D's own update does not read this
-        return metrics | (self.techniques.reading("fake", score) if alone else {})
 
     def real(self, batch: Batch) -> Tensor:
         """The real pictures as this discriminator wants them."""
@@ -202,11 +221,12 @@ class AdversarialModel(GenerativeModel, Samples, HasLatent):
         """R1: gamma / 2 |grad D(x)|^2 (1801.04406, eq. 9); gradient penalty: 1704.00028, eq. 3."""
         t = self.techniques
         if t.penalty == "R1":
-            return 0.5 * t.penalty_weight * slope(score_real, real).square().mean()
+            norm = slope(score_real, real, self.picture_channels)
+            return 0.5 * t.penalty_weight * norm.square().mean()
         if t.penalty == "gradient penalty":
             share = rand((len(real), 1, 1, 1), batch.generator, real.device)
             between = torch.lerp(real, fake, share).requires_grad_(True)
-            norm = slope(self.discriminator(between, batch.labels), between)
+            norm = slope(self.discriminator(between, batch.labels), between, self.picture_channels)
             return t.penalty_weight * (norm - 1).square().mean()
         return 0.0
 

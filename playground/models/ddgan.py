@@ -26,10 +26,10 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from playground.models._ddgan_discriminator import Discriminator
-from playground.models._gan import discriminator_loss, generator_loss, gradient_norm, slope
+from playground.models._gan import descend, discriminator_loss, slope, turns, update_generator
 from playground.models._gan_switches import Techniques, switches
 from playground.models._solvers import vp_alphas_cumprod
-from playground.nn import UNet, UNetConfig, backward, rand, randint, randn
+from playground.nn import UNet, UNetConfig, rand, randint, randn
 from playground.spec import (
     About,
     Batch,
@@ -115,11 +115,11 @@ class DDGAN(GenerativeModel, Samples, Jumps):
         """One Adam for each player, each with its own learning rate."""
         t = self.techniques
         return {
-            "generator": Adam(self.generator(), lr=hp.lr * t.lr_g, betas=t.betas),
+            "generator": Adam(self.generator_parameters(), lr=hp.lr * t.lr_g, betas=t.betas),
             "discriminator": Adam(self.discriminator.parameters(), lr=hp.lr * t.lr_d, betas=t.betas),
         }
 
-    def generator(self) -> list[nn.Parameter]:
+    def generator_parameters(self) -> list[nn.Parameter]:
         """The weights of G: the U-Net and what makes of z what the U-Net is told."""
         return [*self.denoiser.parameters(), *self.mapping.parameters()]
 
@@ -158,8 +158,7 @@ class DDGAN(GenerativeModel, Samples, Jumps):
 
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
         """One update of the discriminator and, every `d_steps` of them, one of the generator."""
-        k, x0, source, device = self.techniques, batch.x, batch.generator, batch.x.device
-        num = len(x0)
+        x0, source, device, num = batch.x, batch.generator, batch.x.device, len(batch.x)
         t = 1 + (torch.arange(num, device=device) + randint(num, 1, source, device)) % self.num_jumps
         hidden = rand((num,), source, device) < self.config.label_dropout
         labels = batch.labels.masked_fill(hidden, self.config.unet.num_classes)
@@ -167,21 +166,22 @@ class DDGAN(GenerativeModel, Samples, Jumps):
         alpha = self._a(t) / self._a(t - 1)
         xt = alpha.sqrt() * real + (1 - alpha).sqrt() * randn(x0.shape, source, device)
         z, eps = randn((num, self.config.latent_dim), source, device), randn(x0.shape, source, device)
-        both = k.players == "both" and batch.step % k.d_steps == 0
-        turn_g = k.players == "generator" or both
+        turn_d, turn_g = turns(self.techniques, batch.step)
         with torch.set_grad_enabled(turn_g):
             fake = self.posterior(self.jump(xt, t, z, labels), xt, t, eps)
         seen = (xt, t, labels)
         wrong = labels + 1 + randint(self.config.unet.num_classes - 1, num, source, device)
         wrong = (wrong % self.config.unet.num_classes).masked_fill(hidden, self.config.unet.num_classes)
         metrics: dict[str, float] = {}
-        if k.players != "generator":
+        if turn_d:
             lazy = batch.step % self.config.penalty_every == 0
             metrics |= self._update_discriminator(
                 real, fake.detach(), seen, wrong, lazy, optimizers["discriminator"]
             )
         if turn_g:  # on the same draws, judged by the discriminator that has just learnt from them
-            metrics |= self._update_generator(fake, seen, optimizers["generator"])
+            metrics |= update_generator(
+                self.techniques, self.discriminator, (fake, *seen), optimizers["generator"]
+            )
         return metrics
 
     def _update_discriminator(
@@ -204,24 +204,8 @@ class DDGAN(GenerativeModel, Samples, Jumps):
         if lazy and k.penalty_weight:
             penalty = 0.5 * k.penalty_weight * slope(score_real, real).square().mean()
             metrics["penalty"], total = penalty.item(), loss + self.config.penalty_every * penalty
-        backward(total, optimizer)
-        metrics["grad_d"] = gradient_norm(self.discriminator.parameters()).item()
-        optimizer.step()
+        metrics["grad_d"] = descend(total, optimizer)
         return metrics | k.reading("real", score_real) | k.reading("fake", score_fake)
-
-    def _update_generator(
-        self, fake: Tensor, seen: tuple[Tensor, ...], optimizer: Optimizer
-    ) -> dict[str, float]:
-        self.discriminator.requires_grad_(False)  # its weights need no gradient here, only its input does
-        score = self.discriminator(fake, *seen)
-        loss = generator_loss(self.techniques.loss, score)
-        backward(loss, optimizer)
-        self.discriminator.requires_grad_(True)
-        grad = gradient_norm(self.generator())
-        optimizer.step()
-        metrics = {"loss_g": loss.item(), "grad_g": grad.item()}
-        alone = self.techniques.players == "generator"  # then D's own update does not read this
-        return metrics | (self.techniques.reading("fake", score) if alone else {})
 
     @torch.no_grad()
     def _reverse(

@@ -79,7 +79,7 @@ class DDPMConfig:
 class DDPM(GenerativeModel, Samples, HasLatent, Encodes, HasScore, HasLikelihood, Completes):
     """Class-conditional diffusion with a U-Net that predicts v."""
 
-    denoiser: nn.Module  # a UNet, or what a subclass puts in its place
+    denoiser: nn.Module
     decode_nfe = 100  # 50 steps, with the label and without
     likelihood = "bound"
     levels = 256
@@ -91,8 +91,12 @@ class DDPM(GenerativeModel, Samples, HasLatent, Encodes, HasScore, HasLikelihood
         self.num_timesteps = config.num_timesteps
         self.latent_shape = (config.unet.in_channels, config.image_size, config.image_size)
         self.max_norm = 0.0
-        self.denoiser = UNet(config.unet)
+        self.denoiser = self.build_denoiser()
         self.register_buffer("alphas_cumprod", cosine_alphas_cumprod(config.num_timesteps), persistent=False)
+
+    def build_denoiser(self) -> nn.Module:
+        """The network of `config`; a subclass may put another in its place."""
+        return UNet(self.config.unet)
 
     def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
         """One AdamW for the denoiser."""
@@ -266,13 +270,13 @@ SPECS: tuple[ModelSpec, ...] = (
             r"\sqrt{1 - \bar\alpha_t}\,x_0 - v_\theta(x_t, t, y) \rVert^2, \quad "
             r"x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\epsilon",
             strengths=Words(
-                "The best pictures and the full variety of the data, from a plain and stable loss; steps, "
-                "scheduler and guidance can be chosen after training.",
-                "图片质量最好,覆盖数据的全部多样性,损失函数简单稳定;步数、调度器和引导强度可以在训练后再选。",
+                "Among the best pictures, nearly the full variety of the data, a plain and stable loss; "
+                "steps, scheduler and guidance can be chosen after training.",
+                "图片质量名列前茅,几乎覆盖数据的全部多样性,损失函数简单稳定;步数、调度器和引导强度可以在训练后再选。",
             ),
             weaknesses=Words(
-                "Slow: every picture takes dozens of network evaluations, and strong guidance costs twice "
-                "that and makes the pictures alike.",
+                "Slow: every picture takes dozens of network evaluations, twice that with any guidance "
+                "but 0 and 1; strong guidance makes the pictures alike.",
                 "慢:每张图片都要运行网络几十次;使用引导时计算量加倍,引导过强还会让图片变得雷同。",
             ),
         ),

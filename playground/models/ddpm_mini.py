@@ -62,10 +62,9 @@ class DDPMMini(DDPM):
     config: DDPMMiniConfig
     decode_nfe = 50
 
-    def __init__(self, config: DDPMMiniConfig) -> None:
-        """As DDPM, with the encoder-decoder in the U-Net's place."""
-        super().__init__(config)
-        self.denoiser = EncoderDecoder(config)
+    def build_denoiser(self) -> nn.Module:
+        """The encoder-decoder, in the U-Net's place."""
+        return EncoderDecoder(self.config)
 
     def loss(self, x0: Tensor, labels: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """Mean squared error of eps_hat (2006.11239, eq. 14); labels are not looked at."""

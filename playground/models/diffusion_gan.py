@@ -66,6 +66,7 @@ class DiffusionGAN(MatchingAware):
         """Both networks; T and r_d are stored with the weights, so that a training can go on."""
         super().__init__(config.latent_dim, config.techniques)
         self.config, self.num_classes = config, config.num_classes
+        self.picture_channels = config.channels  # no penalty on how D's output changes with t
         self.generator = Generator(config)
         self.discriminator = Discriminator(replace(config, channels=config.channels + 1))
         init_dcgan(self)

@@ -248,10 +248,10 @@ SPECS: tuple[ModelSpec, ...] = (
                 "能按文字作画,包括从未见过的词语组合,大约一秒完成;同样的噪声换一个词,就能看到这个词的作用。",
             ),
             weaknesses=Words(
-                "Two thousand pictures and an hour and a half of one processor core are little: hearts, "
-                "faces, flags, clocks and people come out, but of many single things only the kind and "
-                "the colour.",
-                "两千来张图片、单个处理器核心一个半小时的训练都太少:爱心、笑脸、旗帜、时钟和人物"
+                "A few thousand pictures and an hour and a half of two processor cores are little: "
+                "hearts, faces, flags, clocks and people come out, but of many single things only the "
+                "kind and the colour.",
+                "几千张图片、两个处理器核心一个半小时的训练都太少:爱心、笑脸、旗帜、时钟和人物"
                 "画得出来,但许多具体的东西只有种类和颜色是对的。",
             ),
         ),

@@ -31,16 +31,14 @@ the same in every model; it is a fixed bijection of single variables and its Jac
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from playground import spec
+from playground.models._flow import TEMPERATURE, Flow, dequantise
 from playground.models._logistic import logistic_log_prob, logistic_to_normal, normal_to_logistic
-from playground.nn import adam, rand, randn, update
-from playground.spec import About, Batch, Control, FlowStep, ModelSpec, Recipe, SampleStep, Words
+from playground.spec import About, FlowStep, ModelSpec, Recipe, Words
 
 LOGISTIC_STD = math.pi / math.sqrt(3)
 SCALE_UNIT = 5.0  # of log S in its parameter: with Adam's equal steps the scales learn five times as fast
@@ -109,24 +107,19 @@ class Coupling(nn.Module):
         return y.index_add(1, self.move, self.shift(y, log_scale), alpha=-1)
 
 
-class NICE(spec.GenerativeModel, spec.Samples, spec.HasLatent, spec.Encodes, spec.HasLikelihood, spec.Flows):
+class NICE(Flow):
     """Additive couplings with fully connected networks, then a diagonal scaling, on logistic variables."""
 
-    likelihood = "dequantised"
-    levels = 256
     initialised: Tensor
 
     def __init__(self, config: NICEConfig) -> None:
         """The identity, until the first batch and the first update."""
-        super().__init__()
+        super().__init__(config.size)
         self.config = config
-        self.num_dims = config.size**2
-        self.latent_shape = (self.num_dims,)
         moved = (pattern(config.size, index, config.couplings) for index in range(config.couplings))
         self.couplings = nn.ModuleList(Coupling(m, config.hidden, config.width) for m in moved)
         self.scale = nn.Parameter(torch.zeros(self.num_dims))
         self.register_buffer("initialised", torch.tensor(False))
-        self.max_norm = 0.0
 
     @property
     def log_scale(self) -> Tensor:
@@ -191,51 +184,17 @@ class NICE(spec.GenerativeModel, spec.Samples, spec.HasLatent, spec.Encodes, spe
         """(B, D) -> x (B, 1, H, W), the exact inverse of `flow`; beyond [-1, 1] where z asks for it."""
         return self.from_logistic(normal_to_logistic(z))
 
-    def dequantise(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Spread each grey level k evenly over its bin, [k, k + 1): (B, 1, H, W) -> the same shape."""
-        return x + (rand(x.shape, generator, x.device) - 0.5) / 127.5
-
     def log_prob(
         self, x: Tensor, labels: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Log-density of the dequantised pixels in [0, 256); D log 256 more is the paper's, in [0, 1]."""
         generator = generator or torch.Generator().manual_seed(0)
-        h = self.to_logistic(self.dequantise(x, generator))
+        h = self.to_logistic(dequantise(x, generator))
         return logistic_log_prob(h).sum(dim=1) + self.log_scale.sum() - self.num_dims * math.log(256)
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, 1, H, W) in [-1, 1] -> its exact latent (B, D), standard normal."""
         return logistic_to_normal(self.to_logistic(x))
-
-    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(B, D) standard normal -> (B, 1, H, W) in [-1, 1]."""
-        return self.inverse(z).clamp(-1, 1)
-
-    @torch.no_grad()
-    def sample(
-        self,
-        num: int,
-        *,
-        labels: Tensor | None = None,
-        generator: torch.Generator,
-        temperature: float = 1.0,
-        **controls: Any,
-    ) -> Iterator[SampleStep]:
-        """One pass of the inverse from z ~ N(0, temperature^2 I)."""
-        z = temperature * randn((num, *self.latent_shape), generator, self.scale.device)
-        yield SampleStep(1, 1, self.decode(z), 1)
-
-    def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
-        """One optimiser for the whole flow."""
-        self.max_norm = hp.max_norm
-        return {"flow": adam(self.parameters(), hp)}
-
-    def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
-        """Maximise the likelihood of the dequantised pictures."""
-        loss = -self.log_prob(batch.x, generator=batch.generator).mean()
-        update(loss, optimizers["flow"], self.max_norm)
-        nats = loss.item()
-        return {"loss": nats, "bits_per_dim": nats / (math.log(2) * self.num_dims)}
 
 
 _ABOUT = About(
@@ -260,8 +219,6 @@ _ABOUT = About(
         "平移无法表达把握的大小，每个变量在所有图片上只有同一个尺度：样本颗粒感强，似然远不如 RealNVP。",
     ),
 )
-_INFO = Words("Standard deviation of z; 1 is the model itself.", "z 的标准差；1 是模型本身的分布。")
-_TEMPERATURE = Control("temperature", Words("Temperature", "温度"), 1.0, 0.0, 1.5, step=0.05, info=_INFO)
 _RECIPE = Recipe(10000, 128, lr=2e-3, betas=(0.9, 0.99), warmup=100, ema=0.998, max_norm=300.0)
 
 SPECS = (
@@ -275,6 +232,6 @@ SPECS = (
         config=NICEConfig(),
         recipe=_RECIPE,
         about=_ABOUT,
-        controls=(_TEMPERATURE,),
+        controls=(TEMPERATURE,),
     ),
 )

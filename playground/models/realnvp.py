@@ -20,18 +20,17 @@ What differs from the paper:
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
 
-from playground import spec
+from playground.models._flow import TEMPERATURE, Flow, dequantise
 from playground.models._realnvp_layers import PATTERNS, ActNorm, Coupling
-from playground.nn import adam, has_double, rand, randn, update
-from playground.spec import About, Batch, Control, FlowStep, ModelSpec, Recipe, SampleStep, Words
+from playground.nn import has_double
+from playground.spec import About, FlowStep, ModelSpec, Recipe, Words
 
 
 @dataclass(frozen=True)
@@ -53,26 +52,21 @@ class RealNVPConfig:
     alpha: float = 1e-3
 
 
-class RealNVP(
-    spec.GenerativeModel, spec.Samples, spec.HasLatent, spec.Encodes, spec.HasLikelihood, spec.Flows
-):
+class RealNVP(Flow):
     """Three scales of couplings; half of the variables leave for z after each of the first two (sec. 3.6)."""
 
-    likelihood = "dequantised"
-    levels = 256
+    temperature = 0.8
 
     def __init__(self, config: RealNVPConfig) -> None:
         """An identity, until the first batch and the first update."""
-        super().__init__()
+        super().__init__(config.size)
         self.config = config
         half, quarter = config.size // 2, config.size // 4
         self.shapes = ((4, half, half), (8, quarter, quarter), (4, quarter, quarter))
-        self.latent_shape = (config.size**2,)
         self.scales = nn.ModuleList()
         for shape, num, width in zip(self.shapes, config.couplings, config.widths, strict=True):
             couplings = (Coupling(shape, PATTERNS[i // 2 % 3], i % 2 == 1, width) for i in range(num))
             self.scales.append(nn.ModuleList([ActNorm(shape), *couplings]))
-        self.max_norm = 0.0
         self.to(memory_format=torch.channels_last)
 
     def layers(self, i: int) -> list[Any]:
@@ -146,13 +140,13 @@ class RealNVP(
     def latent_groups(self) -> list[Tensor]:
         """The variables of the last scale, which every layer has seen, of the second and of the first."""
         sizes = [math.prod(shape) // 2 for shape in self.shapes[:2]]
-        parts = torch.arange(self.config.size**2).split([*sizes, self.config.size**2 - sum(sizes)])
+        parts = torch.arange(self.num_dims).split([*sizes, self.num_dims - sum(sizes)])
         return list(reversed(parts))
 
     def inverse(self, z: Tensor) -> Tensor:
         """(B, H * W) -> x (B, 1, H, W), the exact inverse of `flow`; beyond [-1, 1] where z asks for it."""
         sizes = [math.prod(shape) // 2 for shape in self.shapes[:2]]
-        *outs, h = z.split([*sizes, z.shape[1] - sum(sizes)], dim=1)
+        *outs, h = z.split([*sizes, self.num_dims - sum(sizes)], dim=1)
         h = h.view(-1, *self.shapes[2])
         for i in (2, 1, 0):
             layers = self.layers(i)
@@ -163,18 +157,14 @@ class RealNVP(
             h = F.pixel_shuffle(h, 2) if i < 2 else h
         return self.from_logit(h)
 
-    def dequantise(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Spread each grey level k evenly over its bin, [k, k + 1): (B, 1, H, W) -> the same shape."""
-        return x + (rand(x.shape, generator, x.device) - 0.5) / 127.5
-
     def log_prob(
         self, x: Tensor, labels: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Log-density of the dequantised pixels v in [0, 256), eq. 2; its mean bounds log P(x) from below."""
         generator = generator or torch.Generator().manual_seed(0)
-        z, log_det = self.flow(self.dequantise(x, generator))
+        z, log_det = self.flow(dequantise(x, generator))
         log_normal = -0.5 * (z**2 + math.log(2 * math.pi)).sum(dim=1)
-        return log_normal + log_det - z.shape[1] * math.log(127.5)  # dx = dv / 127.5
+        return log_normal + log_det - self.num_dims * math.log(127.5)  # dx = dv / 127.5
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, 1, H, W) in [-1, 1] -> its exact latent (B, H * W), of double precision where there is any.
@@ -182,37 +172,6 @@ class RealNVP(
         In single precision a latent leads back to its picture up to 2e-4 only: rounding grows layer by layer.
         """
         return self.flow(_exactly(x))[0]
-
-    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(B, H * W) -> (B, 1, H, W) in [-1, 1]."""
-        return self.inverse(z).clamp(-1, 1).float()
-
-    @torch.no_grad()
-    def sample(
-        self,
-        num: int,
-        *,
-        labels: Tensor | None = None,
-        generator: torch.Generator,
-        temperature: float = 0.8,
-        **controls: Any,
-    ) -> Iterator[SampleStep]:
-        """One pass of the inverse from z ~ N(0, temperature^2 I)."""
-        device = self.layers(0)[0].shift.device
-        z = temperature * randn((num, *self.latent_shape), generator, device)
-        yield SampleStep(1, 1, self.decode(z), 1)
-
-    def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
-        """One optimiser for the whole flow."""
-        self.max_norm = hp.max_norm
-        return {"flow": adam(self.parameters(), hp)}
-
-    def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
-        """Maximise the likelihood of the dequantised pictures."""
-        loss = -self.log_prob(batch.x, generator=batch.generator).mean()
-        update(loss, optimizers["flow"], self.max_norm)
-        nats = loss.item()
-        return {"loss": nats, "bits_per_dim": nats / (math.log(2) * self.config.size**2)}
 
 
 def _exactly(x: Tensor) -> Tensor:
@@ -243,8 +202,6 @@ _ABOUT = About(
         "隐变量必须和图片一样大,每个仿射层的变形能力又很弱,因此需要很多层;样本的笔画常常断裂或粘连。",
     ),
 )
-_INFO = Words("Standard deviation of z; 1 is the model itself.", "z 的标准差;1 是模型本身的分布。")
-_TEMPERATURE = Control("temperature", Words("Temperature", "温度"), 0.8, 0.0, 1.5, step=0.05, info=_INFO)
 _RECIPE = Recipe(15000, 32, lr=1.5e-3, betas=(0.9, 0.99), warmup=200, ema=0.998, max_norm=100.0)
 
 SPECS = (
@@ -258,7 +215,7 @@ SPECS = (
         config=RealNVPConfig(),
         recipe=_RECIPE,
         about=_ABOUT,
-        controls=(_TEMPERATURE,),
+        controls=(replace(TEMPERATURE, default=RealNVP.temperature),),
         exemplary=True,
     ),
 )
