@@ -266,9 +266,13 @@ class Classifies:
         """(B, C, H, W) in [-1, 1] -> (B, F)."""
         raise TypeError(f"{type(self).__name__} has no features.")
 
+    def classify(self, features: Tensor) -> Tensor:
+        """(B, F) features -> (B, K) logits."""
+        raise TypeError(f"{type(self).__name__} does not classify.")
+
     def logits(self, x: Tensor) -> Tensor:
         """(B, C, H, W) in [-1, 1] -> (B, K)."""
-        raise TypeError(f"{type(self).__name__} does not classify.")
+        return self.classify(self.features(x))
 
 
 CAPABILITIES = (

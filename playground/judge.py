@@ -67,7 +67,6 @@ def pictures(images: Tensor, levels: int) -> Iterator[Tensor]:
         yield data.binarise(x, generator) if levels == 2 else x
 
 
-@torch.no_grad()
 def look(x: Tensor, name: str = NAME) -> tuple[Tensor, Tensor]:
     """(B, C, H, W) in [-1, 1] -> (B, F) features and (B, K) logits of a classifier, on the CPU.
 
@@ -77,9 +76,15 @@ def look(x: Tensor, name: str = NAME) -> tuple[Tensor, Tensor]:
     """
     if not torch.isfinite(x).all():
         raise ValueError("A picture holds values that are not finite, so it cannot be judged.")
-    model = cast(Any, registry.load(name))
-    x = x.to(device_of(model), torch.float32)
-    return model.features(x).float().cpu(), model.logits(x).float().cpu()
+    return seen_by(registry.load(name), x)
+
+
+@torch.no_grad()
+def seen_by(model: GenerativeModel, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, C, H, W) in [-1, 1] -> (B, F) features and (B, K) logits of a given classifier, on the CPU."""
+    seer = cast(Classifies, model)
+    found = seer.features(x.to(device_of(model), torch.float32))
+    return found.float().cpu(), seer.classify(found).float().cpu()
 
 
 def features_steps(dataset: str, split: str, levels: int) -> Iterator[int]:

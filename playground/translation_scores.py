@@ -28,7 +28,7 @@ from playground import data, judge, metrics, registry, translating, weights
 from playground.device import title
 from playground.judge import Metrics, entry
 from playground.measuring import SEED, Clock, Part
-from playground.spec import Classifies, GenerativeModel, ModelSpec, Translates
+from playground.spec import GenerativeModel, ModelSpec, Translates
 from playground.translating import BACK, Route
 
 MAX_NUM = 1_000  # held-out pictures a direction
@@ -140,10 +140,11 @@ def _judged(way: Route, y: Tensor, truth: Tensor, nothing: Tensor, labels: Tenso
     if name is None:
         return {}
     model, key = registry.load(name), way.direction
-    seen = {"fake": _look(model, y), "real": _look(model, truth), "nothing": _look(model, nothing)}
+    answers = {"fake": y, "real": truth, "nothing": nothing}
+    seen = {which: judge.seen_by(model, x) for which, x in answers.items()}
     known = translating.training(way)[1]
     known = known[judge.some(len(known), 10_000)]
-    real = torch.cat([_look(model, data.to_float(batch))[0] for batch in known.split(_BATCH)])
+    real = torch.cat([judge.seen_by(model, data.to_float(batch))[0] for batch in known.split(_BATCH)])
     floor, distance, idle = (metrics.fid(real, seen[which][0]) for which in ("real", "fake", "nothing"))
     right = {k: (logits.argmax(1) == labels).double().mean().item() for k, (_, logits) in seen.items()}
     more: dict[str, Any] = {
@@ -164,12 +165,6 @@ def judge_of(dataset: str) -> str | None:
         if dataset and registry.spec(name).dataset == dataset and weights.shipped(name):
             return name
     return None
-
-
-def _look(model: GenerativeModel, x: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, F) features and (B, K) logits on the CPU."""
-    x, seer = x.to(judge.device_of(model)), cast(Classifies, model)
-    return seer.features(x).float().cpu(), seer.logits(x).float().cpu()
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from playground import data, registry, weights
+from playground import data, judge, registry, weights
 from playground.models.classifier import SPECS, augment
 from playground.spec import Batch, Recipe
 
@@ -61,6 +61,11 @@ def test_features_are_what_the_logits_are_read_from():
     features = model.features(x)
     assert features.shape == (64, SPEC.config.num_features) and features.min() >= 0
     assert torch.allclose(model.logits(x), model.head(features), atol=1e-5)
+    passes: list[int] = []
+    model.trunk.register_forward_hook(lambda *_: passes.append(1))
+    seen, logits = judge.seen_by(model, x)
+    assert len(passes) == 1, "a judge looks once"
+    assert torch.equal(seen, model.features(x)) and torch.equal(logits, model.logits(x))
     assert torch.allclose(model.features(x[:1]), features[:1], atol=1e-5)  # no picture sees its neighbours
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from playground import data, pretrain, registry, training
 from playground.models.flow_matching import FlowMatching, FlowMatchingConfig
-from playground.models.one_step import OneStep, OneStepConfig
+from playground.models.one_step import CONTRAST, OneStep, OneStepConfig
 from playground.nn import UNetConfig
 from playground.spec import Batch, Recipe
 
@@ -86,6 +86,17 @@ def test_average_velocities_lead_along_the_ways():
     assert (first[:4] == 0).all() and (last[:8] == 8).all(), "whole ways are among them"
 
 
+def test_a_copy_has_the_weights_and_neither_teacher_nor_ways():
+    learner = shaken(student(fresh=4))
+    learner.learn_from(teacher())
+    learner.from_teacher(noise(8), torch.zeros(8, dtype=torch.long), seeded())
+    twin = copy.deepcopy(learner)
+    assert learner.teachers and learner.known and not twin.teachers and not twin.known
+    assert twin.denoiser is not learner.denoiser
+    labels = torch.arange(3)
+    torch.testing.assert_close(twin.decode(noise(), labels), learner.decode(noise(), labels))
+
+
 def test_the_newest_ways_are_kept_and_survive_a_checkpoint():
     learner, other = student(fresh=4, pool=6), student(fresh=4, pool=6)
     master = teacher()
@@ -159,7 +170,9 @@ def test_steps_follow_the_average_velocity():
     model, labels = shaken(student()).eval(), torch.arange(3)
     (one,) = model.sample(3, labels=labels, generator=seeded())
     x1 = (noise() - model.average(noise(), torch.zeros(3), torch.ones(3), labels)).detach()
-    torch.testing.assert_close(one.x, x1.clamp(-1, 1))
+    torch.testing.assert_close(one.x, (CONTRAST * (x1 + 1) - 1).clamp(-1, 1))
+    (plain,) = model.sample(3, labels=labels, generator=seeded(), contrast=1.0)
+    torch.testing.assert_close(plain.x, x1.clamp(-1, 1))
     torch.testing.assert_close(model.decode(noise(), labels), one.x)
     moments = list(model.sample(3, labels=labels, generator=seeded(), num_steps=4))
     assert [m.nfe for m in moments] == [1, 2, 3, 4]

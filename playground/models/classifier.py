@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import update_bn
 
 from playground.nn import adam, update
 from playground.spec import About, Batch, Classifies, GenerativeModel, ModelSpec, Recipe, Words
@@ -101,25 +102,29 @@ class Classifier(GenerativeModel, Classifies):
     def __init__(self, config: ClassifierConfig) -> None:
         """Build it."""
         super().__init__()
-        self.config, width = config, config.width
-        early, late = config.num_blocks
+        self.config = config
         self.num_classes, self.num_features = config.num_classes, config.num_features
-        self.trunk = nn.Sequential(
-            conv(config.channels, width, 5), nn.ReLU(), nn.MaxPool2d(2),
-            conv(width, 2 * width), nn.ReLU(), *(Block(2 * width) for _ in range(early)),
-            conv(2 * width, 3 * width, 3, 2), nn.ReLU(), *(Block(3 * width) for _ in range(late)),
-            conv(3 * width, config.num_features, 1), nn.ReLU(),
-        )  # fmt: skip
+        self.trunk = self.build_trunk()
         self.head = nn.Linear(config.num_features, config.num_classes)
         self.to(memory_format=torch.channels_last)
+
+    def build_trunk(self) -> nn.Module:
+        """(B, C, 28, 28) -> (B, F, 7, 7)."""
+        c, width, (early, late) = self.config, self.config.width, self.config.num_blocks
+        return nn.Sequential(
+            conv(c.channels, width, 5), nn.ReLU(), nn.MaxPool2d(2),
+            conv(width, 2 * width), nn.ReLU(), *(Block(2 * width) for _ in range(early)),
+            conv(2 * width, 3 * width, 3, 2), nn.ReLU(), *(Block(3 * width) for _ in range(late)),
+            conv(3 * width, c.num_features, 1), nn.ReLU(),
+        )  # fmt: skip
 
     def features(self, x: Tensor) -> Tensor:
         """(B, C, H, W) in [-1, 1] -> (B, F), not negative: the mean of the last stage over the picture."""
         return self.trunk(x.contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3))
 
-    def logits(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) in [-1, 1] -> (B, K)."""
-        return self.head(self.features(x))
+    def classify(self, features: Tensor) -> Tensor:
+        """(B, F) features -> (B, K) logits."""
+        return self.head(features)
 
     def forward(self, x: Tensor) -> Tensor:
         """The same as `logits`."""
@@ -145,17 +150,7 @@ class Classifier(GenerativeModel, Classifies):
     @torch.no_grad()
     def recalibrate(self, batches: Iterator[Batch]) -> None:
         """Batch norm's running statistics anew, as the mean over `batches` of augmented pictures."""
-        norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
-        momenta, training = [norm.momentum for norm in norms], self.training
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # a plain mean over all batches
-        self.train()
-        for batch in batches:
-            self.features(self.augment(batch))
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        self.train(training)
+        update_bn((self.augment(batch) for batch in batches), self)
 
 
 SPECS: tuple[ModelSpec, ...] = (

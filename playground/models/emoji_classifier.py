@@ -20,8 +20,8 @@ from torch.optim import Optimizer
 
 from playground.models._emoji_colours import turn_hues
 from playground.models.classifier import Block, Classifier, ClassifierConfig, augment, conv
-from playground.nn import adam, rand, update
-from playground.spec import About, Batch, GenerativeModel, ModelSpec, Recipe, Words
+from playground.nn import rand, update
+from playground.spec import About, Batch, ModelSpec, Recipe, Words
 
 
 @dataclass(frozen=True)
@@ -54,29 +54,22 @@ class EmojiClassifierConfig(ClassifierConfig):
 class EmojiClassifier(Classifier):
     """A residual network on 64x64 pixels in colour; its last hidden layer is the feature vector."""
 
-    def __init__(self, config: EmojiClassifierConfig) -> None:
-        """Build it."""
-        GenerativeModel.__init__(self)  # the trunk is another one than the digit classifier's
-        self.config, self.habits, (b, c, d) = config, config, config.widths
-        early, late = config.num_blocks
-        self.num_classes, self.num_features = config.num_classes, config.num_features
-        self.trunk = nn.Sequential(
+    config: EmojiClassifierConfig
+
+    def build_trunk(self) -> nn.Module:
+        """(B, C, 64, 64) -> (B, F, 4, 4)."""
+        config, (b, c, d), (early, late) = self.config, self.config.widths, self.config.num_blocks
+        return nn.Sequential(
             conv(config.channels, config.width, 5, 2), nn.ReLU(),  # 32
             conv(config.width, b, 3, 2), nn.ReLU(),  # 16
             conv(b, c, 3, 2), nn.ReLU(), *(Block(c) for _ in range(early)),  # 8
             conv(c, d, 3, 2), nn.ReLU(), *(Block(d) for _ in range(late)),  # 4
             conv(d, config.num_features, 1), nn.ReLU(),
         )  # fmt: skip
-        self.head = nn.Linear(config.num_features, config.num_classes)
-        self.to(memory_format=torch.channels_last)
-
-    def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
-        """One for the whole network."""
-        return {"classifier": adam(self.parameters(), hp)}
 
     def augment(self, batch: Batch) -> Tensor:
         """The pictures of a batch as training sees them: paper stays white where a picture moves away."""
-        c, num, generator = self.habits, len(batch.x), batch.generator
+        c, num, generator = self.config, len(batch.x), batch.generator
         mirrored = (rand((num,), generator, batch.x.device) < 0.5).view(-1, 1, 1, 1)
         x = torch.where(mirrored, batch.x.flip(3), batch.x)
         x = turn_hues(x, c.tint * (2 * rand((num,), generator, x.device) - 1))
@@ -85,9 +78,9 @@ class EmojiClassifier(Classifier):
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
         """Cross-entropy on augmented pictures; the accuracy is of the same, augmented, batch."""
         features = self.features(self.augment(batch))
-        kept = rand(features.shape, batch.generator, features.device) >= self.habits.dropout
-        logits = self.head(features * kept / (1 - self.habits.dropout))
-        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.habits.smoothing)
+        kept = rand(features.shape, batch.generator, features.device) >= self.config.dropout
+        logits = self.head(features * kept / (1 - self.config.dropout))
+        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.config.smoothing)
         update(loss, optimizers["classifier"])
         accuracy = (logits.argmax(1) == batch.labels).float().mean()
         return {"loss": loss.item(), "accuracy": accuracy.item()}
