@@ -9,7 +9,8 @@ from playground.locale import spans, words
 from playground.spec import Words
 
 MAX_POINTS = 300
-_LEFT = 52.0  # where the axes and the legend begin
+LEFT, RIGHT = 52.0, 16.0  # margins beside the axes
+_EMS = 1.15  # so much larger than of 11 pixels words may be drawn
 NUM_COLOURS = 6  # the page's style sheet defines --pg-0 to --pg-5
 
 Curve = Sequence[tuple[float, float]]
@@ -91,7 +92,7 @@ def _frame(
     bounds: tuple[float, float] | None, log: bool, top: float,
 ) -> Frame:  # fmt: skip
     steps = [curve[-1][0] for curve in curves.values() if curve]
-    box = (_LEFT, size[0] - 16.0, top, size[1] - 24.0)
+    box = (LEFT, size[0] - RIGHT, top, size[1] - 24.0)
     if log:
         curves = {n: [(x, math.log10(max(y, 1e-30))) for x, y in curve] for n, curve in curves.items()}
     low, high = _range(curves)
@@ -117,6 +118,8 @@ def curves_svg(
     goals: Sequence[float] = (),
     marks: Sequence[tuple[float, Words | None]] = (),
     colour: int = 0,
+    axis: Words | None = None,
+    values: bool = True,
 ) -> str:
     """Curves over training steps, with axes and a legend that names each one and its last value.
 
@@ -131,42 +134,46 @@ def curves_svg(
         goals: values that get a dashed line.
         marks: (step, label) of vertical lines; without a label there is only the line.
         colour: of the first curve, in the palette.
+        axis: what the steps are, said at the end of their axis.
+        values: whether the legend says the last values.
     """
     curves = {name: decimate(curve) for name, curve in history.items()}
     places = _legend(curves, width)
     frame = _frame(curves, (width, height), last_step, bounds, log, 14 + max([16.0, *(y for _, y in places)]))
     parts = [opened("pg-curves", width, height, title or words("train.curves"))]
-    parts.append(_scales(frame, goals, 5 if width > 400 else 3))
-    parts.append(_marks(frame, marks))
+    parts += [_scales(frame, goals, 5 if width > 400 else 3, axis), _marks(frame, marks)]
     for index, (name, curve) in enumerate(curves.items()):
         parts.append(_curve(colour + index, [frame.at(x, y) for x, y in curve]))
-        parts.append(_entry(colour + index, name, curve, *places[index]))
+        parts.append(_entry(colour + index, name, curve if values else (), *places[index]))
     return "".join(parts) + "</svg>"
 
 
 def _legend(names: Iterable[str], width: int) -> list[tuple[float, float]]:
     """Where each name goes, with room for any value, so that the legend stays still; in rows, if need be."""
-    places, x, y = [], _LEFT, 16.0
+    places, x, y = [], LEFT, 16.0
     for name in names:
         room = 18 + 7.4 * (len(name) + 9)  # a value has at most eight characters
-        if x > _LEFT and x + room > width:
-            x, y = _LEFT, y + 16
+        if x > LEFT and x + room > width:
+            x, y = LEFT, y + 16
         places.append((x, y))
         x += room + 12
     return places
 
 
-def _scales(frame: Frame, goals: Sequence[float], num_steps: int) -> str:
-    """Both axes with about `num_steps` steps below, and the dashed lines."""
+def _scales(frame: Frame, goals: Sequence[float], num_steps: int, axis: Words | None) -> str:
+    """Both axes with about `num_steps` steps below, what these are, and the dashed lines."""
     left, right, top, bottom = frame.box
-    parts = []
+    room = right + 12 - _EMS * max(map(_length, axis)) if axis else math.inf
+    parts = [_said(right + 12, bottom + 18, axis)] if axis else []
+    parts += [_said(left - 6, 16, words("train.log"))] if frame.log else []
     for value in frame.ticks():
         _, y = frame.at(0, value)
         parts.append(f'<path class="pg-grid" d="M{left:g} {y:.1f}H{right:g}"/>')
         parts.append(_tick(left - 6, y + 4, "end", value))
     for value in ticks(0, frame.end, num_steps):
         x, _ = frame.at(value, 1)
-        parts.append(_tick(x, bottom + 18, "middle", value))
+        if x + _EMS * _length(short(value)) / 2 + 3 < room:
+            parts.append(_tick(x, bottom + 18, "middle", value))
     for value in goals:
         _, y = frame.at(0, value)
         parts.append(f'<path class="pg-goal" d="M{left:g} {y:.1f}H{right:g}"/>')
@@ -197,7 +204,7 @@ def _marks(frame: Frame, marks: Sequence[tuple[float, Words | None]]) -> str:
 
 
 def _length(text: str) -> float:
-    """About how long a mark's label is drawn: Chinese characters are square."""
+    """About how long a text of 11 pixels is drawn: Chinese characters are square."""
     return sum(11.0 if char >= "\u2e80" else 6.2 for char in text)
 
 
@@ -211,8 +218,14 @@ def _tick(x: float, y: float, anchor: str, value: float) -> str:
     return f'<text class="pg-tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{short(value)}</text>'
 
 
+def _said(x: float, y: float, said: Words) -> str:
+    """Words of an axis, which end at a place."""
+    text = spans(Words(*map(html.escape, said)), "tspan")
+    return f'<text class="pg-tick" x="{x:.1f}" y="{y:.1f}" text-anchor="end">{text}</text>'
+
+
 def _entry(index: int, name: str, curve: Curve, x: float, y: float) -> str:
-    """A name in the legend, with the last value."""
+    """A name in the legend, with the last value, if there is one."""
     last = f" {short(curve[-1][1])}" if curve else ""
     return (
         f'<rect x="{x:.0f}" y="{y - 7:.0f}" width="12" height="4" rx="2" fill="{_colour(index)}"/>'

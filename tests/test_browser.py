@@ -58,6 +58,55 @@ def test_language_is_switched_in_place_and_remembered(open_page):
     assert page.locator("html").get_attribute("lang") == "zh-CN"
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_follow_the_language_wherever_gradio_draws_them(open_page, width):
+    page = open_page("en-US", width=width)
+    sections = [table("zh")[f"diffuse.{key}"] for key in ("forward", "reverse")]
+    page.get_by_role("button", name="中文").click()
+    page.get_by_role("tab", name=table("zh")["compare.title"]).wait_for()
+    if width < 500:
+        page.get_by_role("button", name="More tabs").click()
+    tab = page.locator("#pg-tabs > .tab-wrapper button", has_text=table("zh")["diffuse.title"])
+    tab.locator("visible=true").last.click()
+    page.get_by_role("tab", name=sections[0]).wait_for()
+    names = page.locator(".tab-wrapper button").all_text_contents()
+    assert set(sections) <= set(names) and not re.search("[A-Za-z]{4}", " ".join(names)), names
+    page.get_by_role("button", name="English").click()
+    page.get_by_role("tab", name=table("en")["diffuse.title"]).wait_for()
+    assert not re.search("[一-鿿]", " ".join(page.locator(".tab-wrapper button").all_text_contents()))
+
+
+def test_a_box_for_files_speaks_the_language(open_page):
+    page = open_page("en-US", tab=SAMPLE)
+    box = page.get_by_test_id("upload-text").first
+    words = [[table(code)[f"common.drop_{key}"] for key in ("file", "or", "click")] for code in ("en", "zh")]
+    box.wait_for()
+    assert " ".join(box.text_content().split()) == " ".join(words[0])
+    page.get_by_role("button", name="中文").click()
+    box.get_by_text(words[1][0]).wait_for()
+    assert " ".join(box.text_content().split()) == " ".join(words[1])
+
+
+def test_names_stay_whole_and_in_sight_on_a_telephone(open_page):
+    page = open_page(width=390, height=844)
+    scroll = page.locator(".pg-summary .pg-scroll")
+    scroll.wait_for()
+    first = scroll.locator("tbody th").first
+    left = first.evaluate("cell => cell.getBoundingClientRect().left")
+    assert scroll.evaluate("box => { box.scrollLeft = 200; return box.scrollLeft; }") == 200
+    assert first.evaluate("cell => cell.getBoundingClientRect().left") == pytest.approx(left, abs=1)
+    cut = "all => all.filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.textContent)"
+    assert page.locator(".pg-card h3").evaluate_all(cut) == []
+
+
+def test_choices_that_are_off_look_off(open_page):
+    page = open_page(tab="Latent")
+    page.locator(".pg-label label:has(input:disabled)").first.wait_for()
+    of_one = "(one) => [one.querySelector('input').disabled, getComputedStyle(one).opacity < 0.6]"
+    labels = page.locator(".pg-label label").evaluate_all(f"all => all.map({of_one})")
+    assert {off for off, _ in labels} == {True, False} and all(off == pale for off, pale in labels)
+
+
 def race_of(page):
     page.wait_for_selector("#pg-race .pg-chip.pg-done", timeout=120_000)
     return page.locator("#pg-race img").evaluate_all("images => images.map(image => image.src)")

@@ -142,6 +142,25 @@ def test_curves_stay_inside_and_do_not_move_with_a_known_end():
     assert 52 < xs[0] < xs[-1] < 360  # half of the way
 
 
+def test_axes_say_what_they_are_and_their_words_stay_apart():
+    said = Words("updates", "更新次数")
+    figure = svg.curves_svg({"loss": [(1, 1.0), (400, 1e-4)]}, width=360, last_step=400, log=True, axis=said)
+    ticks = [text for text in drawn(figure).iter("text") if text.get("class") == "pg-tick"]
+    (name,) = [t for t in ticks if [span.text for span in t] == list(said)]
+    (scale,) = [t for t in ticks if [span.text for span in t] == ["log", "对数"]]
+    below = [t for t in ticks if t.get("y") == name.get("y") and t is not name]
+    assert name.get("text-anchor") == "end" and 340 < float(name.get("x")) <= 360
+    assert [t.text for t in below] == ["0", "200"], "400 would lie under the name"
+    assert float(scale.get("y")) < min(float(t.get("y")) for t in ticks if t.text)
+
+
+def test_a_legend_may_leave_the_values_to_others():
+    history = {"confidence": [(0, 1.0), (1.5, 0.9)]}
+    for values, expected in ((True, [" 0.9"]), (False, [])):
+        figure = drawn(svg.curves_svg(history, values=values))
+        assert [span.text for span in figure.iter("tspan") if span.text] == expected
+
+
 QUALITY = trilemma.Axis(Words("Quality", "质量"), 100, 1, True)
 SPEED = trilemma.Axis(Words("Speed", "速度"), 1, 1e4, True)
 COVERAGE = trilemma.Axis(Words("Coverage", "覆盖"), 0, 1)
@@ -177,7 +196,27 @@ def test_a_value_that_does_not_compare_is_hollow_and_says_why():
     same, apart = [g for g in root.iter("g") if g.get("class") == "pg-mark"]
     assert [c.get("class") for c in same.iter("circle")] == [None] * 3
     assert [c.get("class") for c in apart.iter("circle")] == ["pg-hollow", None, None]
-    assert [t.text for t in apart.iter("text")] == ["N = 500"] and not list(same.iter("text"))
+    notes = [t for t in root.iter("text") if "pg-apart" in t.get("class")]
+    assert [t.text for t in notes] == ["N = 500"] and not list(same.iter("text"))
     assert apart.find("path").get("stroke-dasharray") and not same.find("path").get("stroke-dasharray")
     key = [t for t in root.iter("text") if t.get("class") == "pg-legend"]
     assert [t.text for t in key] == ["VAE", "DDPM"], "a figure that is taken away says who is who"
+
+
+def test_the_trilemmas_words_lie_on_top_inside_and_off_the_axes():
+    speed = trilemma.Axis(Words("Speed", "速度"), 1, 1e4, True, ((1e3, "1000/s"), (1e4, "10000/s")))
+    coverage = trilemma.Axis(Words("Coverage", "覆盖"), 0, 1, False, ((0.5, "50%"), (1.0, "100%")))
+    titles = ["Conditional VAE", "A title too long for two columns", "DDPM"]
+    marks = [trilemma.Mark(t, i, (1.0, 1e4, 1.0), ("", "", "N = 500")) for i, t in enumerate(titles)]
+    root = drawn(trilemma.trilemma_svg((QUALITY, speed, coverage), marks))
+    _, _, width, height = map(float, root.get("viewBox").split())
+    groups = [part.get("class") for part in root if part.tag == "g"]
+    assert groups == ["pg-mark"] * 3 + ["pg-said"], "what is said is drawn after every outline"
+    for text in root.iter("text"):
+        said, x, y = text.text or text[0].text, float(text.get("x")), float(text.get("y"))
+        room = {"start": 0, "middle": 0.5, "end": 1}[text.get("text-anchor", "start")]
+        length = 7.5 * len(said)
+        assert x - room * length >= 0 and x + (1 - room) * length <= width, said
+        assert 12 < y < height - 4, said
+    lines = [float(t.get("y")) for t in root.iter("text") if t.get("class") == "pg-legend"]
+    assert lines == sorted(set(lines)), "a title too long for its column has a line of its own"

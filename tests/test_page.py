@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import brotli
+import gradio
 import pytest
 from app_helpers import awaited
 
@@ -86,6 +87,14 @@ def test_only_the_phrases_of_components_travel_and_all_of_them_do(config):
     assert said and all(said <= set(table) for table in sent.values())
     assert len(sent["en"]) < len(locale.table("en")) / 2
     assert all(set(table) == set(sent["en"]) for table in sent.values())
+
+
+def test_what_gradio_says_in_a_box_for_files_is_known():
+    """It does not say it anew in another language, so the page does, by these very words."""
+    assets = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
+    told = "".join(path.read_text(encoding="utf-8") for path in assets.glob("zh-CN-*.js"))
+    words = [locale.text(f"common.drop_{key}", "zh") for key in ("file", "or", "click")]
+    assert all(f"`{word.strip('- ')}`" in told for word in words)
 
 
 def test_no_handler_asks_for_a_phrase_that_the_page_has_not_got():

@@ -18,8 +18,8 @@ from torch import Tensor
 from playground import data, figures, translating
 from playground.data import emoji
 from playground.data.pairs import Domain
-from playground.locale import both, spans
-from playground.tabs.latent_panel import page, spoken
+from playground.locale import LANGUAGES, both, spans, text
+from playground.tabs.pieces import page, spoken
 from playground.tabs.translate_request import FIRST, MAX_PICTURES, kind
 
 _THUMB = 32  # pixels of an emoji in the grid
@@ -60,7 +60,7 @@ def _skeleton() -> str:
     return (
         f'<div class="source" data-most="{MAX_PICTURES}">'
         f'<div class="ways" role="group" aria-label="{spoken("translate.route")}">{ways}</div>'
-        f'<div class="find"><input type="search" maxlength="60" placeholder="{spoken("translate.search")}" '
+        f'<div class="find"><input type="search" maxlength="60" {_placeholder("translate.search")} '
         f'aria-label="{spoken("translate.search")}"><button type="button" class="some">'
         f"{both('translate.some')}</button></div>"
         f"<small>{both('translate.pick', most=MAX_PICTURES)}</small>{_emoji()}{_digits()}"
@@ -73,6 +73,12 @@ def _skeleton() -> str:
         '<input type="file" accept="image/png,image/jpeg,image/webp" hidden '
         f'aria-label="{spoken("diffuse.choose_picture")}"></div></div>'
     )
+
+
+def _placeholder(key: str) -> str:
+    """A phrase for an empty box, which the page says in its language."""
+    said = ((code, html.escape(text(key, code), quote=True)) for code in LANGUAGES)
+    return " ".join(f'data-{code}="{phrase}"' for code, phrase in said)
 
 
 def _pen(source: Domain) -> int:

@@ -3,16 +3,15 @@
 import html
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 
 from playground import locale
+from playground.tabs import pieces
 from playground.tabs.page.early import EarlyHead
 
-_HERE = Path(__file__).parent
 _SANS = [
     "system-ui",
     "-apple-system",
@@ -26,6 +25,9 @@ _SANS = [
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
 
+_GRADIO = ("common.drop_file", "common.drop_or", "common.drop_click")  # what it does not say anew
+
+
 def header(titles: Sequence[str]) -> str:
     """The name, what the page answers, and the switches of language and theme."""
     names = {"en": ("English", "en-GB"), "zh": ("中文", "zh-CN")}
@@ -35,7 +37,7 @@ def header(titles: Sequence[str]) -> str:
         for code, (name, tag) in names.items()
     )
     return (
-        f'<header class="pg-header" data-tab-titles="{named(titles)}"><div>'
+        f'<header class="pg-header" data-tab-titles="{named((*titles, *_GRADIO))}"><div>'
         f"<h1>{locale.both('common.name')}</h1>"
         f"<p>{locale.both('common.question')}</p></div>"
         f'<div class="pg-switches"><div role="group" aria-label="Language 语言">{buttons}</div>'
@@ -77,14 +79,10 @@ def theme() -> gr.themes.Base:
 def look() -> dict[str, Any]:
     """The arguments of `gr.Blocks.launch` that decide how the page looks."""
     language = 'html:not([data-language="zh"]) [lang="zh"], html[data-language="zh"] [lang="en"]'
-    scripts = "".join(f"<script>{_read(name)}</script>" for name in ("page.js", "save.js"))
+    scripts = "".join(f"<script>{pieces.page(name)}</script>" for name in ("page.js", "save.js"))
     early = f"<style>{language} {{ display: none !important; }}</style>{scripts}"
     return {
         "theme": theme(),
-        "css": _read("page.css"),
+        "css": pieces.page("page.css"),
         "app_kwargs": {"middleware": [Middleware(EarlyHead, snippet=early)]},
     }
-
-
-def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")

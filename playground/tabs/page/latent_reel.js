@@ -24,7 +24,7 @@ const nameOf = (row) => {
   const box = make('input', 'named'), key = `playground-direction-${row.key}`, { en, zh } = $('.reel').dataset;
   box.value = saved(key);
   box.maxLength = 40;
-  box.placeholder = document.documentElement.lang.startsWith('zh') ? zh : en;
+  Object.assign(box.dataset, { en, zh }); // the page says it in its language
   box.setAttribute('aria-label', `${en} · ${zh}`);
   box.addEventListener('input', () => saved(key, box.value));
   return box;
@@ -59,6 +59,7 @@ const go = (wanted) => {
   const last = reel.marks.length - 1, at = Math.min(Math.max(wanted, 0), last);
   $('.slider').value = at;
   $('output').textContent = reel.marks[at];
+  $('.note').style.setProperty('--at', last ? at / last : 0);
   [...element.querySelectorAll('.row')].forEach((made, index) => {
     const row = reel.rows[index], cursor = made.querySelector('.film i');
     made.querySelector('.frame').style.backgroundPosition = `${last ? 100 * at / last : 0}% 0`;

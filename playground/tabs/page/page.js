@@ -19,17 +19,29 @@
       button.setAttribute("aria-pressed", String(button.dataset.languageButton === current)));
   };
 
-  // gradio translates the name of a tab once, when it is made.
-  const renameTabs = () => {
+  // gradio translates the names of tabs and the words of a box for files once, when it first makes them, and
+  // makes them anew from those: of a section that is opened, of a tab that moves into the menu or out of it.
+  const NAMED = '#pg-tabs > .tab-wrapper, .pg-sections > .tab-wrapper, [data-testid="upload-text"]';
+  const ABOUT = `${NAMED}, [data-tab-titles], input[data-zh]`;
+  const rename = () => {
     const titles = [...document.querySelectorAll("[data-tab-titles]")].flatMap((one) => JSON.parse(one.dataset.tabTitles));
-    document.querySelectorAll("#pg-tabs > .tab-wrapper, .pg-sections > .tab-wrapper").forEach((bar) => {
+    document.querySelectorAll(NAMED).forEach((bar) => {
       const walker = document.createTreeWalker(bar, NodeFilter.SHOW_TEXT);
       while (walker.nextNode()) {
-        const title = titles.find((one) => Object.values(one).includes(walker.currentNode.data.trim()));
-        if (title) walker.currentNode.data = title[current];
+        const node = walker.currentNode, name = node.data.trim();
+        const title = titles.find((one) => Object.values(one).includes(name));
+        if (title && title[current] !== name) node.data = node.data.replace(name, title[current]);
       }
     });
+    document.querySelectorAll("input[data-zh]").forEach((box) => { box.placeholder = box.dataset[current]; });
   };
+  const fresh = ({ target, addedNodes }) => (target.parentElement && target.parentElement.closest(NAMED))
+    || [...addedNodes].some((node) => node.nodeType === 1 && (node.matches(ABOUT) || node.querySelector(ABOUT)));
+  const names = new MutationObserver((records) => { // before it is painted; nothing for what only streams
+    if (!records.some(fresh)) return;
+    rename();
+    names.takeRecords(); // its own
+  });
 
   const language = async (code) => {
     if (!(code in LANGUAGES)) return;
@@ -40,7 +52,8 @@
       const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
       const core = await import(loaded.find((name) => /\/assets\/core-[^/]+\.js/.test(name)));
       core.changeLocale(LANGUAGES[code]);
-      renameTabs();
+      rename();
+      window.dispatchEvent(new Event("resize")); // names are of another length: gradio looks which tabs fit
     } catch {
       location.reload();
     }
@@ -82,6 +95,7 @@
     new MutationObserver((_, observer) => {
       if (document.querySelector("[data-language-button]")) { mark(); observer.disconnect(); }
     }).observe(document.body, { childList: true, subtree: true });
+    names.observe(document.body, { childList: true, characterData: true, subtree: true });
   });
 
   // A film: the frames are one tall picture, --frame says which one is seen.
