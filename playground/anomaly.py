@@ -9,7 +9,6 @@ digits (`auroc`), and which share of the other kind it even finds likelier than 
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -156,8 +155,3 @@ def _find(values: Tensor, inside: Tensor | None) -> Finding:
         return found
     above = float((values > inside.median()).double().mean())
     return Finding(found.num, nats, error, found.num_lost, auroc(inside, values), above)
-
-
-def next_up(scorers: Sequence[Scorer]) -> Scorer | None:
-    """Who goes next: of those that are not done the one that has computed least."""
-    return min((s for s in scorers if not s.done), key=lambda s: s.seconds, default=None)

@@ -10,7 +10,7 @@ import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -28,7 +28,7 @@ from playground import (
     wording,
 )
 from playground.device import title
-from playground.judge import K, Metrics, class_entries, entry, quick
+from playground.judge import K, Metrics, class_entries, entry
 from playground.measuring import BATCH, SEED, Clock, EvalEvent, Part, draw, labels_for
 from playground.nn import rand
 from playground.spec import (
@@ -42,7 +42,7 @@ from playground.spec import (
     Translates,
 )
 
-__all__ = ["EvalEvent", "evaluate", "evaluate_steps", "quick", "write_card"]
+__all__ = ["EvalEvent", "evaluate_steps", "write_card"]
 
 MIN_NUM, MAX_NUM = 16, 10_000
 MAX_NEIGHBOURS = 5_000  # samples a side for those four
@@ -113,22 +113,6 @@ def _measured(spec: ModelSpec, model: GenerativeModel, num: int, only: tuple[str
         result |= yield from wording.measure(spec, model, num)
     if "translation" in only and isinstance(model, Translates):
         result |= yield from translation_scores.measure(spec, model, num)
-    return result
-
-
-def evaluate(
-    name: str,
-    num: int = MAX_NUM,
-    *,
-    model: GenerativeModel | None = None,
-    progress: Callable[[EvalEvent], None] | None = None,
-) -> Metrics:
-    """The metrics that `evaluate_steps` ends with; `progress` hears its events."""
-    result: Metrics = {}
-    for event in evaluate_steps(name, num, model=model):
-        if progress is not None:
-            progress(event)
-        result = event.metrics or result
     return result
 
 

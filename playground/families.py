@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from playground import inversion, judge, scoring
+from playground import inversion, judge, jumps, restoring, scoring
 from playground.nn import randn
 from playground.spec import ModelSpec
 
@@ -95,10 +95,7 @@ def _jumped(model: Any, x: Tensor, labels: Tensor | None, seed: int) -> Work:
     for t in range(first, 0, -1):
         x0 = model.draw_x0(xt, t, many, generator=generator)
         yield Moment((first - t + 1) / first, x0, first - t + 1, noised)
-        alpha = a[t] / a[t - 1]  # the posterior's mean and variance (2006.11239, eq. 7)
-        mean = (a[t - 1].sqrt() * (1 - alpha) * x0 + alpha.sqrt() * (1 - a[t - 1]) * xt) / (1 - a[t])
-        spread = ((1 - a[t - 1]) / (1 - a[t]) * (1 - alpha)).sqrt()
-        xt = mean + spread * randn(xt.shape, generator, x.device)
+        xt = jumps.gaussian(x0, xt, float(a[t]), float(a[t - 1]), randn(xt.shape, generator, x.device))
 
 
 def _jump_start(model: Any) -> int:
@@ -125,16 +122,19 @@ def _completed(model: Any, spec: ModelSpec, x: Tensor, labels: Tensor | None, se
 @torch.no_grad()
 def _restored(model: Any, x: Tensor, labels: Tensor | None, seed: int) -> Work:
     """Noised to x_t, then back by DDIM (2010.02502, eq. 12) from there."""
-    last = max(1, round(NOISED * model.num_timesteps)) - 1
-    eps = randn(x.shape, torch.Generator().manual_seed(seed), x.device)
-    noised = xt = model.add_noise(x, eps, torch.full((len(x),), last, device=x.device))
-    times = torch.linspace(last, 0, min(NUM_RESTORING, last + 1)).round().int().tolist()
-    for step, (t, s) in enumerate(zip(times, [*times[1:], -1], strict=True), 1):
-        a_t, a_s = (float(model.alphas_cumprod[i]) if i >= 0 else 1.0 for i in (t, s))
-        x0_hat = model.predict(xt, t, labels).x0_hat.clamp(-1, 1)
-        eps_hat = (xt - math.sqrt(a_t) * x0_hat) / math.sqrt(1 - a_t)
-        xt = math.sqrt(a_s) * x0_hat + math.sqrt(1 - a_s) * eps_hat
-        yield Moment(step / len(times), x0_hat, step, noised)
+    generator, start = torch.Generator().manual_seed(seed), _restoring_start(model)
+    eps = randn(x.shape, generator, x.device)
+    noised = model.add_noise(x, eps, torch.full((len(x),), start - 1, device=x.device))
+    steps = restoring.back_from(
+        model, noised, start, labels=labels, generator=generator, num_steps=NUM_RESTORING, eta=0.0
+    )
+    for moment in steps:
+        yield Moment(moment.step / moment.num_steps, moment.x, moment.nfe, noised)
+
+
+def _restoring_start(model: Any) -> int:
+    """How many timesteps lie between a restored picture and its noised one, at least one."""
+    return max(1, round(NOISED * model.num_timesteps))
 
 
 @torch.no_grad()
@@ -271,11 +271,6 @@ def read(x: Tensor) -> tuple[int, float]:
     return int(probabilities.argmax()), float(probabilities.max())
 
 
-def next_up(attempts: list[Attempt]) -> Attempt | None:
-    """Who goes next: of those that are not done the one whose clock shows least."""
-    return min((a for a in attempts if not a.done), key=lambda a: a.seconds, default=None)
-
-
 def facts(model: Any, spec: ModelSpec) -> dict[str, int]:
     """Numbers that a sentence about a model's approach may name."""
     found = {"pixels": 28 * 28, "variants": NUM_VARIANTS, "starts": inversion.NUM_STARTS}
@@ -283,8 +278,7 @@ def facts(model: Any, spec: ModelSpec) -> dict[str, int]:
     if "HasLatent" in spec.capabilities:
         found["dims"] = math.prod(model.latent_shape)
     if "HasScore" in spec.capabilities:
-        last = max(1, round(NOISED * model.num_timesteps)) - 1
-        found["noise"] = round(100 * (1 - float(model.alphas_cumprod[last])))
+        found["noise"] = round(100 * (1 - float(model.alphas_cumprod[_restoring_start(model) - 1])))
     if "Jumps" in spec.capabilities:
         found["jumps"] = _jump_start(model)
         found["noise"] = round(100 * (1 - float(model.alphas_cumprod[found["jumps"]])))

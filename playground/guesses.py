@@ -10,7 +10,8 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ _HEEDED = 0.3  # of the distance from the mean that the small steps show
 _NEAR = 0.35  # of a place on the line, on either side: where density is compared
 _VALLEY = 0.5  # of the density at the lower of two bumps; between the halves of one bump it is above 1
 _NUM_SPREAD = 128  # test digits that the width of the best Gaussian is measured on
+_SPREADS: "WeakKeyDictionary[Any, dict[int, float]]" = WeakKeyDictionary()  # of a model, by timestep
 
 Drawing = Iterator[Tensor | None]  # a batch of pictures, or None while one is on its way
 
@@ -53,10 +55,9 @@ def by_jumps(model: Jumps, xt: Tensor, t: int, generator: torch.Generator) -> Dr
         yield model.draw_x0(xt.expand(_BATCH, -1, -1, -1), t, generator=generator)
 
 
-def by_one_gaussian(model: HasScore, xt: Tensor, t: int, generator: torch.Generator) -> Drawing:
-    """N(x0_hat, spread^2 I): of all Gaussians around the prediction the likeliest on data."""
+def by_one_gaussian(model: HasScore, xt: Tensor, t: int, width: float, generator: torch.Generator) -> Drawing:
+    """N(x0_hat, width^2 I): with the `spread` as width the likeliest on data of all around the prediction."""
     x0_hat = model.predict(xt, t).x0_hat
-    width = spread(model, t, xt.device)
     while True:
         yield x0_hat + width * randn((_BATCH, *xt.shape[1:]), generator, xt.device)
 
@@ -79,8 +80,16 @@ def level(model: HasScore, a: float) -> int:
 def spread(model: HasScore, t: int, device: torch.device) -> float:
     """How far x_0 is from x0_hat at timestep t: root mean square over pixels of test digits, always the same.
 
-    It is the standard deviation that makes N(x0_hat, sigma^2 I) likeliest.
+    It is the standard deviation that makes N(x0_hat, sigma^2 I) likeliest. A model is measured once.
     """
+    known = _SPREADS.setdefault(model, {})
+    if t not in known:
+        known[t] = _measured_spread(model, t, device)
+    return known[t]
+
+
+@torch.no_grad()
+def _measured_spread(model: HasScore, t: int, device: torch.device) -> float:
     images = data.load(judge.spec().dataset, "test").images
     x0 = data.to_float(images[judge.some(len(images), _NUM_SPREAD)]).to(device)
     eps = randn(x0.shape, torch.Generator().manual_seed(0), device)
@@ -150,7 +159,7 @@ def noisy(model: Jumps, x0: Tensor, t: int, seed: int) -> Tensor:
 def enter(
     models: Mapping[str, tuple[nn.Module, ModelSpec]], x0: Tensor, t: int, seed: int
 ) -> tuple[Tensor, list[Guesses]]:
-    """All ways from one x_t, nothing drawn yet.
+    """All ways from one x_t, nothing drawn yet; what a model is measured by beforehand is no draw's time.
 
     Args:
         models: for each of `jumps.KINDS` a model and its spec.
@@ -169,11 +178,12 @@ def enter(
     score = cast(HasScore, many[0])
     fine = level(score, float(model.alphas_cumprod[t]))
     rng = [torch.Generator().manual_seed(seed + place) for place in range(len(WAYS))]
+    width = spread(score, fine, device)
     gan = from_nothing(cast(HasLatent, one[0]), one[1].conditional, rng[0], judge.device_of(one[0]))
     return xt.cpu(), [
         Guesses("one", one[1], gan, 1),
         Guesses("few", few[1], by_jumps(model, xt, t, rng[1]), 1),
-        Guesses("bump", many[1], by_one_gaussian(score, xt, fine, rng[2]), 1),
+        Guesses("bump", many[1], by_one_gaussian(score, xt, fine, width, rng[2]), 1),
         Guesses("many", many[1], by_small_steps(score, xt, fine, rng[3]), min(SMALL_STEPS, fine + 1)),
     ]
 

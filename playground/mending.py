@@ -9,6 +9,7 @@ from torch import Tensor
 
 from playground import data, judge, restoring
 from playground.nn import randn
+from playground.slots import Slots
 from playground.spec import HasScore, ModelSpec, SampleStep
 
 TASKS = ("inpaint", "super", "denoise", "sdedit", "invert", "likelihood")
@@ -201,19 +202,16 @@ class Film:
 
     def __init__(self, limit: int = MAX_FRAMES) -> None:
         """Empty."""
-        self.limit = limit
         self.frames: list[Tensor] = []
         self.marks: list[str] = []
         self.nfe = 0
-        self._slot, self._steps = -1, 0
+        self._slots, self._steps = Slots(limit), 0
 
     def add(self, moment: SampleStep) -> None:
-        """Keep a moment if it is the first of its slot, and the last one in any case."""
+        """Keep a moment if `Slots` wants it."""
         self._steps += 1
         self.nfe = moment.nfe
-        slot = (self._steps - 1) * (self.limit - 1) // max(moment.num_steps, 1)
-        if slot > self._slot or self._steps >= moment.num_steps:
-            self._slot = slot
+        if self._slots.wants(self._steps, moment.num_steps):
             self.frames.append(moment.x.clamp(-1, 1).cpu())
             self.marks.append(f"{self._steps} / {moment.num_steps}")
 

@@ -9,7 +9,6 @@ so that the surprises -log p(x_i | x_<i) still add up to -log p(x). What a pixel
 receptive field, is measured: the pixels with a gradient that is not zero.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -168,8 +167,3 @@ def _blind(seen: Tensor, row: int, column: int) -> Tensor:
 def future(seen: Tensor, row: int, column: int) -> int:
     """How many pixels that come after a place, or are it, have any influence on it: 0 for an honest model."""
     return int(seen.flatten()[row * seen.shape[1] + column :].sum())
-
-
-def bits_per_dim(reading: Reading) -> float:
-    """The surprise of the whole picture in bits for each pixel."""
-    return reading.total / (reading.x.numel() * math.log(2))

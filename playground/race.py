@@ -7,15 +7,30 @@ once (kernels chosen, memory laid out) is not the model's time.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from playground import data
 from playground.spec import ModelSpec, Samples, SampleStep
+
+
+class Timed(Protocol):
+    """What takes turns with others of its kind."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it needs no more turns."""
+
+    @property
+    def seconds(self) -> float:
+        """Computed so far, on its own clock."""
+
+
+T = TypeVar("T", bound=Timed)
 
 
 @dataclass
@@ -105,9 +120,9 @@ def rehearse(
     close(steps)
 
 
-def next_up(racers: list[Racer]) -> Racer | None:
-    """Who goes next: of those that are not done the one whose clock shows least."""
-    return min((r for r in racers if not r.done), key=lambda r: r.seconds, default=None)
+def next_up(racers: Iterable[T]) -> T | None:
+    """Who goes next: of those that are not done the first whose clock shows least; None if all are."""
+    return min((one for one in racers if not one.done), key=lambda one: one.seconds, default=None)
 
 
 def close(steps: Iterator[Any]) -> None:

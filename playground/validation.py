@@ -138,18 +138,6 @@ def model(value: Any, capability: str | None = None, *, elsewhere: bool = False)
     return registry.spec(choice(value, "model", known))
 
 
-def models(value: Any, capability: str | None = None, minimum: int = 2, maximum: int = 6) -> list[ModelSpec]:
-    """The specs of several different models that have a capability."""
-    if not isinstance(value, list | tuple) or not minimum <= len(value) <= maximum:
-        got = len(value) if isinstance(value, list | tuple) else shown(value)
-        raise InvalidInput("errors.models", minimum=minimum, maximum=maximum, value=got)
-    specs = [model(item, capability) for item in value]
-    for position, spec in enumerate(specs):
-        if spec in specs[:position]:
-            raise InvalidInput("errors.models_twice", value=spec.name)
-    return specs
-
-
 def label(value: Any, spec: ModelSpec | None = None, num_classes: int = 10) -> int | None:
     """The class to draw, None for any: a number, its digits (a drop-down sends text), "any" or nothing.
 

@@ -9,10 +9,11 @@ import torch
 from contract_helpers import fresh
 from tiny import SPEC
 
-from playground import anomaly, data, judge, registry, scoring
+from playground import anomaly, data, judge, race, registry, scoring
 from playground.anomaly import CLOTHES, DIGITS, EVEN, NOISE, Scorer
 from playground.histogram import Cloud, Scale, counts, histogram_svg
 from playground.spec import GenerativeModel, HasLikelihood, Words
+from playground.tabs import likelihood_anomaly
 
 NAMES = registry.names("HasLikelihood")
 
@@ -69,6 +70,20 @@ def test_clothes_that_are_not_here_are_said_to_be_missing(monkeypatch):
     monkeypatch.setattr(data, "load", gone)
     with pytest.raises(data.DataUnavailable):
         anomaly.pictures(CLOTHES, 5, 256)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(
+    "error", [data.DataUnavailable("not here"), MemoryError(), ValueError("odd")], ids=repr
+)
+def test_looking_for_clothes_ends_whatever_goes_wrong(error, monkeypatch):
+    def fails(name, split):
+        raise error
+
+    monkeypatch.setattr(data, "load", fails)
+    fetching = likelihood_anomaly.Fetch()
+    fetching.join(60)
+    assert not fetching.is_alive() and fetching.found is False, "None would be waited for for ever"
 
 
 def test_noise_and_even_sheets_are_fewer():
@@ -185,10 +200,10 @@ def test_a_bound_is_the_same_every_time():
 def test_who_has_computed_least_goes_next():
     one, two = scorer(), scorer()
     one.seconds, two.seconds = 2.0, 1.0
-    assert anomaly.next_up([one, two]) is two
+    assert race.next_up([one, two]) is two
     while not two.done:
         two.advance()
-    assert anomaly.next_up([one, two]) is one and anomaly.next_up([two]) is None
+    assert race.next_up([one, two]) is one and race.next_up([two]) is None
 
 
 # Histograms

@@ -189,6 +189,12 @@ def test_refusals_follow_the_language():
         list(compare.run_race(QUICK, -1, "any", 1, asked("zh-CN", cookie="en")))
 
 
+def test_what_a_refusal_quotes_is_no_html():
+    with pytest.raises(gr.Error) as caught:
+        list(compare.run_race(["<img src=x>", QUICK[0]], 0, "any", 1, asked()))
+    assert "img src=x" in caught.value.message and "<" not in caught.value.message
+
+
 def test_unexpected_errors_say_nothing_of_the_server():
     @common.guarded
     def breaks(request=None):

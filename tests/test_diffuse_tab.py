@@ -11,14 +11,7 @@ import torch
 from app_helpers import asked, opened, refused, updates
 
 from playground import judge, noising, registry, tabs
-from playground.tabs import (
-    common,
-    diffuse_forward,
-    diffuse_lanes,
-    diffuse_refine,
-    diffuse_request,
-    latent_panel,
-)
+from playground.tabs import common, diffuse_forward, diffuse_lanes, diffuse_refine, diffuse_request, pieces
 from playground.validation import InvalidInput
 
 DENOISES, SCORE = registry.names("Denoises"), registry.names("HasScore")[0]
@@ -59,7 +52,7 @@ def test_the_page_gets_what_the_models_noise_with():
 
 
 def test_digits_emoji_and_pictures_can_be_noised():
-    address = latent_panel.address(torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(0)))
+    address = pieces.address(torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(0)))
     assert diffuse_request.picture("test:3").shape == (1, 1, 28, 28)
     assert diffuse_request.picture("emoji:3").shape == (1, 3, 64, 64)
     assert diffuse_request.picture(address, colour=True).shape == (1, 3, 64, 64)
@@ -102,7 +95,7 @@ def test_the_noise_endpoint_says_what_it_did():
     assert found["both_ways"]["distance"] < 0.2 and found["both_ways"]["num"] >= 1568
     eps = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(1))
     xt = noising.jump(diffuse_request.picture("test:0"), a, eps)
-    assert found["png"] == latent_panel.address(xt)
+    assert found["png"] == pieces.address(xt)
     assert noise(t=0)["distance_from_normal"] > noise(t=999)["distance_from_normal"]
 
 

@@ -241,13 +241,13 @@ def test_evaluation_is_reproducible_but_for_the_clock(evaluate_toy):
 @pytest.mark.parametrize("num", [0, 15, 10_001, True, 20.0, None])
 def test_evaluation_refuses_a_wrong_number(num):
     with pytest.raises(ValueError, match="16 to 10,000"):
-        evaluation.evaluate("classifier", num)
+        next(evaluation.evaluate_steps("classifier", num))
 
 
 def test_classifier_gets_its_accuracy_on_its_card(pretrained):
-    heard = []
-    result = evaluation.evaluate("classifier", 200, progress=heard.append)
-    assert set(result) == {"accuracy"} and result["accuracy"]["num"] == 200 and heard[-1].what == "done"
+    *_, last = evaluation.evaluate_steps("classifier", 200)
+    result = last.metrics
+    assert set(result) == {"accuracy"} and result["accuracy"]["num"] == 200 and last.what == "done"
     evaluation.write_card("classifier", result)
     evaluation.write_card("classifier", {"other": {"value": 1.0, "num": 3}})
     assert registry.card("classifier")["metrics"] == result | {"other": {"value": 1.0, "num": 3}}
@@ -257,8 +257,8 @@ def test_quick_on_real_pictures_and_on_noise(pretrained):
     images = data.load("mnist", "test")
     rows = judge.some(len(images), 64)
     x, labels = data.to_float(images.images[rows]), images.labels[rows]
-    good = evaluation.quick(x, labels)
-    bad = evaluation.quick(torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1, labels)
+    good = judge.quick(x, labels)
+    bad = judge.quick(torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1, labels)
     assert set(good) == {
         "confidence", "precision", "coverage", "class_entropy", "num_classes", "label_accuracy",
     }  # fmt: skip
@@ -269,7 +269,7 @@ def test_quick_on_real_pictures_and_on_noise(pretrained):
 
 def test_pictures_of_nothing_are_neither_precise_nor_cover_anything(pretrained, evaluate_toy, monkeypatch):
     grey = torch.rand(16, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    found = evaluation.quick(grey)
+    found = judge.quick(grey)
     assert found["precision"]["value"] < 0.1 and found["coverage"]["value"] < 0.1
     monkeypatch.setattr(
         Toy, "sample", lambda self, num, **rest: iter([SampleStep(1, 1, grey[torch.arange(num) % 16], 1)])
@@ -283,15 +283,15 @@ def test_pictures_of_nothing_are_neither_precise_nor_cover_anything(pretrained, 
 def test_quick_on_few_pictures_and_one_label(pretrained):
     images = data.load("mnist", "test")
     threes = data.to_float(images.images[images.labels == 3][:16])
-    found = evaluation.quick(threes, torch.full((16,), 3))
+    found = judge.quick(threes, torch.full((16,), 3))
     assert found["num_classes"]["of"] == 1 and found["class_entropy"]["max"] == 0
-    same = evaluation.quick(threes[:1].repeat(16, 1, 1, 1), torch.full((16,), 3))
+    same = judge.quick(threes[:1].repeat(16, 1, 1, 1), torch.full((16,), 3))
     assert same["coverage"]["value"] < found["coverage"]["value"]  # sixteen times one picture covers little
-    assert "coverage" not in evaluation.quick(threes[:1])
+    assert "coverage" not in judge.quick(threes[:1])
     binary = data.binarise(threes, torch.Generator().manual_seed(0))
-    assert evaluation.quick(binary, levels=2)["precision"]["num"] == 16
+    assert judge.quick(binary, levels=2)["precision"]["num"] == 16
 
 
 def test_pictures_that_are_not_finite_are_refused(pretrained):
     with pytest.raises(ValueError, match="not finite"):
-        evaluation.quick(torch.full((4, 1, 28, 28), float("nan")))
+        judge.quick(torch.full((4, 1, 28, 28), float("nan")))

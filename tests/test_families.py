@@ -7,7 +7,7 @@ import torch
 from contract_helpers import fresh
 from tiny import SPEC
 
-from playground import data, families, inversion, registry, scoring
+from playground import data, families, inversion, jumps, race, registry, restoring, scoring
 from playground.families import Attempt
 from playground.spec import DenoiseStep, GenerativeModel, HasCodes, HasLatent, HasScore, Jumps
 
@@ -114,6 +114,24 @@ def test_restoring_leads_back_to_the_picture():
     assert families.pixel_error(x, moment.between) > 0.1  # it was noised on the way
 
 
+@pytest.mark.parametrize("num_timesteps", [1000, 30])
+def test_restoring_takes_the_steps_of_ddim_in_the_diffuse_tab(num_timesteps):
+    class Blurs(Knows):
+        def predict(self, xt, t, labels=None, guidance=1.0):
+            x0_hat = torch.nn.functional.avg_pool2d(xt, 3, 1, 1) * (1 + 1e-4 * t)
+            return DenoiseStep(t, xt, x0_hat, xt)
+
+    x, model = digit(), Blurs(digit())
+    model.num_timesteps, model.alphas_cumprod = num_timesteps, torch.linspace(0.999, 0.001, num_timesteps)
+    moments = list(families.work(model, replace(SPEC, model=Blurs), x, seed=5))
+    steps = restoring.back_from(
+        model, moments[0].between, num_timesteps // 2, labels=None, generator=torch.Generator(),
+        num_steps=families.NUM_RESTORING, eta=0.0,
+    )  # fmt: skip
+    for moment, step in zip(moments, steps, strict=True):
+        torch.testing.assert_close(moment.x, step.x)
+
+
 @pytest.mark.parametrize("how", ["restore", "trajectory", "jump", "redraw"])
 def test_models_of_noise_end_with_a_picture(how):
     found = [name for name in NAMES if families.approach(registry.spec(name)) == how]
@@ -143,13 +161,20 @@ class Sure(GenerativeModel, Jumps):
         return self.x.expand(len(xt), -1, -1, -1)
 
 
-def test_jumps_lead_from_half_way_over_the_posterior(untrained):
-    x = digit()
+def test_jumps_lead_from_half_way_over_the_posterior(untrained, monkeypatch):
+    x, posterior, levels = digit(), jumps.gaussian, []
+
+    def gaussian(x0_hat, xt, a, a_ahead, eps):
+        levels.append((round(a, 4), round(a_ahead, 4)))
+        return posterior(x0_hat, xt, a, a_ahead, eps)
+
+    monkeypatch.setattr(jumps, "gaussian", gaussian)
     model = Sure(x)
     *_, moment = families.work(model, replace(SPEC, model=Sure), x)
     assert [t for t, _ in model.heard] == [2, 1] and families.approach(replace(SPEC, model=Sure)) == "jump"
     assert all(std == pytest.approx(1.0, abs=0.06) for _, std in model.heard)  # as noisy as its level says
     torch.testing.assert_close(moment.x, x.expand(families.NUM_VARIANTS, -1, -1, -1))
+    assert levels[0] == (0.4, 0.7), "the one formula of q(x_s | x_t, x_0)"
 
 
 class Wordy(GenerativeModel, HasCodes):
@@ -197,11 +222,11 @@ def test_pixel_error_counts_where_it_is_told_to():
 def test_an_attempt_ends_with_all_its_numbers(how, untrained):
     name = first(how)
     attempt = Attempt(registry.spec(name), registry.load(name), digit(), 2)
-    assert attempt.error is None and families.next_up([attempt]) is attempt
+    assert attempt.error is None and race.next_up([attempt]) is attempt
     while not attempt.done:
         attempt.advance()
     assert attempt.seconds > 0 and attempt.nats is not None and attempt.reading is not None
-    assert 0 <= attempt.reading[1] <= 1 and attempt.error >= 0 and families.next_up([attempt]) is None
+    assert 0 <= attempt.reading[1] <= 1 and attempt.error >= 0 and race.next_up([attempt]) is None
 
 
 def test_facts_name_what_sentences_say():

@@ -129,10 +129,46 @@ def test_models_of_the_page_can_be_chosen(untrained, monkeypatch):
     assert "pg-done" in walk(few=mine.MARK + FEW, num_steps=2)[-1]["status"]
 
 
-def test_the_slider_has_the_levels_of_the_model():
+def test_the_slider_has_the_levels_of_the_model(untrained):
     last = registry.build(FEW).num_timesteps - 1
     update = diffuse_jumps.levels(FEW, 99, asked())
-    assert update["maximum"] == update["value"] == last == jumps_request.last_level(FEW)
+    assert update["maximum"] == update["value"] == last == jumps_request.last_level(FEW, "test")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """A session that has trained a model with few jumps, with another number of them than the shipped one."""
+
+    def train(num):
+        model = registry.build(FEW)
+        model.tune({"jumps": num})
+        monkeypatch.setattr(common.jobs, "trained", lambda session: {FEW: model} if session == "test" else {})
+        return mine.MARK + FEW
+
+    return train
+
+
+@pytest.mark.parametrize("num", [1, 2, 6])
+def test_an_own_model_has_the_levels_it_was_trained_with(untrained, few_draws, trained, num):
+    own = trained(num)
+    update = diffuse_jumps.levels(own, 3, asked())
+    assert update["maximum"] == num and update["value"] == min(3, num)
+    assert "pg-done" in draw(few=own, t=num)[-1]
+    with pytest.raises(gr.Error, match=f"from 1 to {num}; got {num + 1}"):
+        draw(few=own, t=num + 1)
+    call = common.guarded(diffuse_jumps.behind)
+    assert call("test:4", num, few=own, request=asked())["t"] == num
+    refused(lambda: call("test:4", num + 1, few=own, request=asked()))
+
+
+def test_opening_the_tab_again_finds_the_levels_of_a_model_trained_anew(untrained, trained):
+    own = trained(6)
+    *choices, level = diffuse_jumps.refresh(own, 5, asked())
+    assert len(choices) == len(jumps.KINDS) and (level["maximum"], level["value"]) == (6, 5)
+    trained(2)
+    assert diffuse_jumps.refresh(own, 5, asked())[-1]["value"] == 2
+    for name in (own, None, ONE):  # of another session, nothing, no model with few jumps
+        assert diffuse_jumps.refresh(name, 5, asked(session="other"))[-1] == gr.skip()
 
 
 def test_a_way_without_draws_yet_is_an_empty_card(few_draws):

@@ -8,7 +8,7 @@ from contract_helpers import fresh
 from test_latent import Styled
 from test_latent_tab import ENCODES, NAMES, address, digit, request, shown
 
-from playground import latent, locale, registry
+from playground import families, latent, locale, registry
 from playground.tabs import latent_panel, latent_request, latent_sections
 
 HELD = [n for n in registry.names("Encodes") if registry.spec(n).conditional and n in NAMES]
@@ -38,11 +38,8 @@ def strips(monkeypatch):
 def test_an_own_digit_decides_the_class_that_is_held(name, monkeypatch):
     spec, three, eight = registry.spec(name), address(digit(0)), address(digit(1))
     read = [(latent_request.picture(three, spec), 3), (latent_request.picture(eight, spec), 8)]
-    monkeypatch.setattr(
-        latent_request,
-        "reading",
-        lambda x: next((label, 0.9) for seen, label in read if torch.equal(x, seen)),
-    )
+    known = lambda x: next((label, 0.9) for seen, label in read if torch.equal(x, seen))  # noqa: E731
+    monkeypatch.setattr(families, "read", known)
     for start, end, label in ((three, eight, 3), (eight, "", 8), ("", eight, 8), ("", "", 7)):
         assert latent_request.check(name, "any", 27, 0, 1.0, start, end).label == label
     assert latent_request.check(name, "5", 27, 0, 1.0, three, eight).label == 5

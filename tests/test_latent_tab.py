@@ -13,9 +13,10 @@ from contract_helpers import fresh, rng
 from PIL import Image
 from test_latent import Planted, Styled
 
-from playground import data, directions, judge, locale, registry
+from playground import data, directions, families, judge, locale, registry
 from playground.tabs import common, latent, latent_panel, latent_request, latent_sections, latent_truncation
 from playground.tabs.latent_request import Asked
+from playground.tabs.pieces import address
 from playground.validation import InvalidInput
 
 NAMES = registry.names("HasLatent")
@@ -29,10 +30,6 @@ def little_work(monkeypatch):
     monkeypatch.setattr(latent_sections, "NUM_CODES", 60)
     monkeypatch.setattr(latent_sections, "NUM_CELLS", 4)
     monkeypatch.setattr(latent_truncation, "NUM_SPREAD", 4)
-
-
-def address(x):
-    return latent_panel.address(x)
 
 
 def digit(index=0):
@@ -255,7 +252,7 @@ def test_codes_are_computed_once():
 
 def test_a_picture_that_is_no_digit_is_told_so(monkeypatch):
     for sure, key in ((0.99, "latent.read"), (0.2, "latent.no_digit")):
-        monkeypatch.setattr(latent_sections, "reading", lambda x, sure=sure: (4, sure))
+        monkeypatch.setattr(families, "read", lambda x, sure=sure: (4, sure))
         said = latent_sections._read_as(torch.zeros(1, 1, 28, 28), request())
         assert said.strip() == locale.both(key, label=4, sure=f"{sure:.0%}")
 
@@ -264,7 +261,7 @@ def test_the_classifier_reads_real_digits():
     if not registry.shipped(judge.NAME):
         pytest.skip("no classifier")
     labels = data.load("mnist", "test").labels
-    right = sum(latent_request.reading(digit(i))[0] == labels[i] for i in range(10))
+    right = sum(families.read(digit(i))[0] == labels[i] for i in range(10))
     assert right >= 9
 
 

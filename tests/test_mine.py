@@ -20,7 +20,6 @@ from playground.tabs import (
     diffuse_reverse,
     jumps_request,
     latent,
-    latent_panel,
     latent_request,
     latent_sections,
     likelihood_anomaly,
@@ -28,6 +27,7 @@ from playground.tabs import (
     likelihood_flow,
     likelihood_vae,
     mine,
+    pieces,
     pixels_complete,
     sample,
 )
@@ -112,7 +112,7 @@ def test_the_latent_tab_sees_clothes(clothes, monkeypatch):
     monkeypatch.setattr(
         directions, "encode", lambda model, images, num: encoded.append(images) or encode(model, images, num)
     )
-    picture = latent_panel.address(data.to_float(clothes.images[:1]))
+    picture = pieces.address(data.to_float(clothes.images[:1]))
     asked_for = latent_request.check(own(ENCODES), None, 0, 1, start=picture)
     assert (asked_for.pictures[0] - data.to_float(clothes.images[:1])).abs().max() < 0.05
     model = common.obtain(own(ENCODES), "me")

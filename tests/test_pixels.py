@@ -6,7 +6,7 @@ import pytest
 import torch
 from contract_helpers import fresh, having, pictures, rng
 
-from playground import pixels, registry, scoring
+from playground import pixels, registry
 from playground.models.pixelcnn import PixelCNN, PixelCNNConfig
 
 BINARY = next(n for n in registry.names("PredictsPixels") if registry.spec(n).levels == 2)
@@ -33,7 +33,6 @@ def test_the_surprises_add_up_to_the_likelihood(name, label):
     reading = pixels.read(model, x, label)
     expected = -model.log_prob(x, None if label is None else torch.tensor([label])).item()
     assert reading.total == pytest.approx(expected, rel=1e-4)
-    assert pixels.bits_per_dim(reading) == pytest.approx(scoring.bits_per_dim(-expected, 784), rel=1e-4)
     assert (reading.belief is None) == (label is not None)
 
 

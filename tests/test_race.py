@@ -51,6 +51,14 @@ def test_the_smallest_clock_goes_next():
     assert all(racer.done and racer.share == 1 and racer.left == 0 for racer in racers)
 
 
+def test_anything_with_a_clock_takes_turns():
+    clocks = [
+        SimpleNamespace(done=done, seconds=s) for done, s in ((True, 0), (False, 2), (False, 1), (False, 1))
+    ]
+    assert race.next_up(clocks) is clocks[2], "the first of equals"
+    assert race.next_up(clocks[:1]) is None and race.next_up(iter(())) is None
+
+
 def test_a_clock_counts_its_own_model_only():
     racers = [race.enter("quick", Paced(5, 0.0), 4, None, 0), race.enter("slow", Paced(3, 0.05), 4, None, 0)]
     run(racers)

@@ -274,5 +274,5 @@ def test_the_coach_is_asked_about_the_run_since_the_last_change(monkeypatch):
 
 def test_neighbours_are_shown_in_pairs():
     x = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
-    drawn = train_panel.nearest(x, x + 51, torch.tensor([51.0, 51.0, 0.0]), 1200)
-    assert drawn.count("<img") == 6 and drawn.count("0.20") == 2 and "1,200" in drawn
+    drawn = train_panel.nearest(x, x + 51, torch.tensor([51.0, 51.0, 0.0]), "A model", 1200)
+    assert drawn.count("<img") == 6 and drawn.count("0.20") == 2 and "1,200" in drawn and "A model" in drawn

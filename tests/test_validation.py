@@ -8,6 +8,7 @@ import pytest
 
 from playground import data, locale, registry, validation
 from playground.spec import Control, ModelSpec, Words
+from playground.tabs import common
 from playground.validation import InvalidInput
 
 HOSTILE = [
@@ -38,7 +39,7 @@ FUNCTIONS = {
     "boolean": lambda v: validation.boolean(v, Words("Clip", "截断")),
     "choice": lambda v: validation.choice(v, "dataset", ["mnist", "other"]),
     "model": lambda v: validation.model(v, "Samples"),
-    "models": lambda v: validation.models(v, "Samples"),
+    "models": lambda v: common.look_up_all(v, "Samples", 2, 6),
     "label": lambda v: validation.label(v, sample_spec(conditional=True)),
     "controls": lambda v: validation.controls(sample_spec(controls=CONTROLS), v),
     "dataset": validation.dataset,
@@ -127,7 +128,8 @@ def test_a_misspelt_name_finds_its_nearest():
 
 def test_models_are_two_to_six_and_different():
     names = registry.names("Samples")
-    assert [spec.name for spec in validation.models(names[:2], "Samples")] == names[:2]
+    found = common.look_up_all(names[:2], "Samples", 2, 6)
+    assert found == [(name, registry.spec(name)) for name in names[:2]]
     for wrong in (
         [],
         names[:1],
@@ -138,7 +140,7 @@ def test_models_are_two_to_six_and_different():
         [names[0], None],
     ):
         with pytest.raises(InvalidInput) as caught:
-            validation.models(wrong, "Samples")
+            common.look_up_all(wrong, "Samples", 2, 6)
         assert_one_sentence(caught.value)
 
 

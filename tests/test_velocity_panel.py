@@ -3,13 +3,12 @@
 import json
 from types import SimpleNamespace
 
-import pytest
 import torch
 from app_helpers import opened
 
 from playground import registry
 from playground.locale import both
-from playground.tabs import diffuse_panel, velocity_panel
+from playground.tabs import pieces, velocity_panel
 from playground.tabs.velocity_panel import Denoiser, Short
 from playground.velocity import Trail
 
@@ -47,11 +46,7 @@ def test_a_table_of_few_steps_leaves_out_what_a_model_cannot():
         "Right": {1: Short(x, 1, None, 1.0)},
     }
     shown = velocity_panel.few(rows)
-    assert (
-        shown.count("<tr>") == 3
-        and shown.count("<img") == 3
-        and shown.count(f"<td>{velocity_panel.DASH}") == 1
-    )
+    assert shown.count("<tr>") == 3 and shown.count("<img") == 3 and shown.count(f"<td>{pieces.DASH}") == 1
     assert "0.50" in shown and "75%" in shown and "100%" in shown
     assert shown.count("100%") == 2, "one cell, in every language"
     said = both("velocity.nfe", num=100)
@@ -66,18 +61,3 @@ def test_two_denoisers_of_one_title_stay_apart_in_the_legend():
     assert len(said["lanes"]) == 2 and said["note"].count("<svg") == 2
     assert said["note"].count("<polyline") + said["note"].count("<path") >= 4, "two curves in each plot"
     assert "50%" in said["note"] and "0.50" in said["note"]
-
-
-def test_a_handler_that_fails_on_its_way_leaves_nothing_computing():
-    @diffuse_panel.settled
-    def fails(after):
-        for share in range(after):
-            yield diffuse_panel.busy(share / 10)
-        raise ValueError("no weights")
-
-    for after, sent in ((0, []), (2, [True, True, False])):
-        stream, got = fails(after), []
-        with pytest.raises(ValueError, match="no weights"):
-            for value in stream:
-                got.append(json.loads(value)["busy"])
-        assert got == sent

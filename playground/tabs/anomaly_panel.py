@@ -12,8 +12,7 @@ from playground.anomaly import CLOTHES, DIGITS, SETS, Finding, Scorer
 from playground.histogram import Cloud, Scale, histogram_svg
 from playground.locale import both, words
 from playground.spec import ModelSpec
-from playground.tabs.latent_panel import page
-from playground.tabs.panels import DASH
+from playground.tabs.pieces import DASH, page
 
 STYLE = page("anomaly.css")
 COLOURS = {key: colour for key, colour in zip(SETS, (0, 1, 3, 2), strict=True)}

@@ -3,7 +3,6 @@
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from playground import breaking, coach, registry
 from playground.breaking import FINE, Experiment
@@ -12,12 +11,12 @@ from playground.job import FINAL, JobView
 from playground.locale import both, spans
 from playground.svg import short
 from playground.tabs import train_charts, train_panel
+from playground.tabs.pieces import page
 from playground.tabs.train_panel import named
 from playground.tabs.train_request import told_value
 
-_PAGE = Path(__file__).parent / "page"
-STYLE = (_PAGE / "break_it.css").read_text(encoding="utf-8")
-SCRIPT = (_PAGE / "break_it.js").read_text(encoding="utf-8")
+STYLE = page("break_it.css")
+SCRIPT = page("break_it.js")
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from playground.listing import SHARES
 from playground.locale import both
 from playground.spec import ModelSpec
 from playground.tabs import likelihood_cards_panel
-from playground.tabs.latent_panel import page
 from playground.tabs.panels import sizes
+from playground.tabs.pieces import page
 
 Card = Mapping[str, Any]
 

@@ -110,9 +110,10 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refusal(error: Exception, code: str) -> gr.Error:
-    """An error as the page shows it."""
+    """An error as the page shows it, which takes it for HTML: what a sentence quotes must not be any."""
     title = locale.text("common.error", code)
-    return gr.Error(sentence(error, code), title=title, print_exception=False, duration=8)
+    said = sentence(error, code).replace("<", "‹").replace(">", "›")
+    return gr.Error(said, title=title, print_exception=False, duration=8)
 
 
 def sentence(error: Exception, code: str) -> str:
@@ -130,9 +131,7 @@ def reason(error: Told) -> str:
     return locale.spans(Words(*(escape(error.sentence(code)) for code in locale.LANGUAGES)))
 
 
-def arriving(
-    spec: ModelSpec, run: Run, shown: Callable[[float], Any], stopped: Any, failed: Any
-) -> Iterator[Any]:
+def arriving(spec: ModelSpec, run: Run, shown: Callable[[float], Any], stopped: Any) -> Iterator[Any]:
     """A panel while a published model arrives; a stop leaves the download to go on by itself.
 
     Args:
@@ -140,20 +139,15 @@ def arriving(
         run: that waits for it.
         shown: the panel, from the share that is here, 0 to 1.
         stopped: the panel after a stop.
-        failed: the panel when it cannot be had, before the error.
 
     Raises:
         HubError: if it cannot be had.
     """
-    try:
-        for share in hub.fetch(spec):
-            yield shown(share)
-            if run.stopped:
-                yield gr.skip() if run.superseded else stopped
-                return
-    except hub.HubError:
-        yield failed  # else it would look as if it were still arriving
-        raise
+    for share in hub.fetch(spec):
+        yield shown(share)
+        if run.stopped:
+            yield gr.skip() if run.superseded else stopped
+            return
 
 
 def api(function: Callable[..., Any], name: str, **options: Any) -> None:
@@ -187,7 +181,7 @@ def on_show(function: Callable[..., Any], inputs: Any, outputs: Any) -> None:
     """Call a handler when the tab that is being built is opened: what it offers may have changed."""
     tab = Context.block
     if isinstance(tab, gr.Tab):
-        tab.select(function, inputs, outputs, queue=False, **PRIVATE)
+        tab.select(function, inputs, outputs, queue=False, **RAW)
 
 
 def offered(capability: str, owner: str = "") -> list[tuple[str, str]]:
@@ -276,3 +270,8 @@ def label_choice(interactive: bool = True, key: str = "common.label") -> gr.Radi
         min_width=240,
         scale=2,
     )
+
+
+def label_for(spec: ModelSpec) -> dict[str, Any]:
+    """What a model makes of `label_choice`: open where it takes a label, else closed at "any"."""
+    return gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)

@@ -9,6 +9,7 @@ from playground import data, figures, judge, race, registry, validation, weights
 from playground.locale import both
 from playground.tabs import common, mine, panels, verdict_panel
 from playground.tabs.panels import Lane
+from playground.tabs.pieces import settling
 from playground.tabs.runs import Run
 
 ORDER = 0
@@ -113,11 +114,31 @@ def run_race(names: Any, seed: Any, label: Any, num: Any, request: gr.Request) -
     """The race as the page sees it: cards several times a second, the summary at its end."""
     label = validation.label(label)
     seed, num = validation.seed(seed), validation.count(num, 1, MAX_NUM)
-    lanes = lanes_of(names, label)
-    session, throttle = common.session(request), common.Throttle()
+    lanes, session = lanes_of(names, label), common.session(request)
+    racers: dict[int, race.Racer] = {}
+
+    def failed() -> tuple[str, str]:
+        for lane in lanes:
+            lane.state = "stopped" if lane.state == "loading" else lane.state
+        show(lanes, racers, "stopped")
+        return panels.race(lanes, "stopped", seed, label, num), panels.summary(lanes, num)
+
+    yield from settling(failed)(racing)(names, lanes, racers, session, seed, label, num)
+
+
+def racing(
+    names: list[str],
+    lanes: list[Lane],
+    racers: dict[int, race.Racer],
+    session: str,
+    seed: int,
+    label: int | None,
+    num: int,
+) -> Iterator[tuple[Any, Any]]:
+    """The race itself, with a card and in time a racer for each of the names."""
+    throttle = common.Throttle()
     with common.RUNS.open(session, KIND, newest=True) as run:
         yield panels.race(lanes, "running", seed, label, num), panels.summary(lanes, num)
-        racers: dict[int, race.Racer] = {}
         for _ in line_up(names, lanes, racers, run, session, seed, label, num):
             yield panels.race(lanes, "running", seed, label, num), gr.skip()
         while not run.stopped and (racer := race.next_up(list(racers.values()))):

@@ -10,7 +10,7 @@ from torch import Tensor
 from playground import noising, validation
 from playground.locale import both
 from playground.nn import randn
-from playground.tabs import common, digit_pad
+from playground.tabs import common, digit_pad, pieces
 from playground.tabs import diffuse_panel as panel
 from playground.tabs import diffuse_request as asked
 from playground.tabs.diffuse_forward_panel import STOPS, films, scene, skeleton, tables, told
@@ -29,7 +29,7 @@ def build() -> None:
             pad = digit_pad.pad("pg-forward-pad")
             pick = gr.HTML(
                 "", html_template=panel.pick_skeleton(), apply_default_css=False, elem_id="pg-forward-pick",
-                css_template=panel.page("diffuse_pick.css"), js_on_load=panel.page("diffuse_pick.js"),
+                css_template=pieces.page("diffuse_pick.css"), js_on_load=pieces.page("diffuse_pick.js"),
             )  # fmt: skip
             seed = common.seed_number()
             with gr.Row():
@@ -38,8 +38,8 @@ def build() -> None:
         with gr.Column(scale=3, min_width=320):
             shown = gr.HTML(
                 json.dumps({"picture": scene(digit_pad.read(pad.value), 0)}), html_template=skeleton(),
-                apply_default_css=False, css_template=panel.page("diffuse_forward.css"),
-                js_on_load=panel.page("diffuse_forward.js"), elem_id="pg-forward", tables=tables(),
+                apply_default_css=False, css_template=pieces.page("diffuse_forward.css"),
+                js_on_load=pieces.page("diffuse_forward.js"), elem_id="pg-forward", tables=tables(),
             )  # fmt: skip
     latest: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **common.RAW}
     pad.input(take_digit, [pad, seed], [pick, shown], **latest)
@@ -79,14 +79,14 @@ def stop(request: gr.Request) -> None:
 
 
 @common.guarded
-@panel.settled
+@pieces.settled
 def compare(request: gr.Request, pad: Any, pick: Any, seed: Any) -> Iterator[Any]:
     """Noise the picture step by step and in one jump, by every schedule, and show where both end."""
     x0, seed = chosen(pad, pick), validation.seed(seed)
     found: dict[str, Any] = {}
     throttle, done = common.Throttle(), 0
     with common.RUNS.open(common.session(request), KIND, newest=True) as run:
-        yield panel.busy(0.0)
+        yield pieces.busy(0.0)
         for name in noising.SCHEDULES:
             meetings, steps = [], meet(x0, noising.alphas_cumprod(name), STOPS, seed)
             while not run.stopped:
@@ -97,15 +97,15 @@ def compare(request: gr.Request, pad: Any, pick: Any, seed: Any) -> Iterator[Any
                 meetings.append(meeting)
                 done += 1
                 if throttle.due():
-                    yield panel.busy(done / len(STOPS) / len(noising.SCHEDULES))
+                    yield pieces.busy(done / len(STOPS) / len(noising.SCHEDULES))
             found[name] = told(meetings) | films(x0, name, seed)
         if run.superseded:
             yield gr.skip()
         elif run.stopped:
-            yield panel.stopped()
+            yield pieces.stopped()
         else:
             num = f"{meetings[-1].num:,}"
-            status = panel.chip("done") + both("diffuse.ways_status", num=num)
+            status = pieces.chip("done") + both("diffuse.ways_status", num=num)
             yield json.dumps({"picture": scene(x0, seed), "status": status, "busy": False, "ways": found})
 
 
@@ -148,7 +148,7 @@ def noised(x0: Tensor, t: int, name: str, seed: int, session: str) -> dict[str, 
         (meeting,) = meet(x0, a, [t], seed)
     seen = noising.histogram(xt)
     return {
-        "png": panel.address(xt),
+        "png": pieces.address(xt),
         "t": t,
         "schedule": name,
         "beta": float(noising.betas_of(a)[t]),

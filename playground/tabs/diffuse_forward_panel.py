@@ -10,6 +10,7 @@ from playground import figures, noising
 from playground.locale import both, words
 from playground.nn import randn
 from playground.tabs import diffuse_panel as panel
+from playground.tabs import pieces
 from playground.tabs.diffuse_request import rng
 
 STOPS = [round(i * (noising.NUM_TIMESTEPS - 1) / 12) for i in range(13)]  # where the two ways are compared
@@ -50,11 +51,11 @@ def skeleton() -> str:
     return (
         f'<div class="forward"><div class="kinds" role="group">{both("diffuse.schedule")}{schedules}</div>'
         f'<div class="mix">{mixed}</div><div class="pg-scrub"><button type="button" class="play" aria-label="'
-        f'{panel.spoken("sample.play")}">▶</button><input type="range" class="slider" min="0" '
-        f'max="{noising.NUM_TIMESTEPS - 1}" value="300" aria-label="{panel.spoken("diffuse.timestep")}">'
+        f'{pieces.spoken("sample.play")}">▶</button><input type="range" class="slider" min="0" '
+        f'max="{noising.NUM_TIMESTEPS - 1}" value="300" aria-label="{pieces.spoken("diffuse.timestep")}">'
         '<output></output></div><div class="pixels"><figure class="histogram">'
         '<svg viewBox="0 0 560 150" preserveAspectRatio="none" role="img" aria-label="'
-        f'{panel.spoken("diffuse.histogram")}"><path class="bars"/><path class="normal"/></svg>'
+        f'{pieces.spoken("diffuse.histogram")}"><path class="bars"/><path class="normal"/></svg>'
         f"<figcaption>{both('diffuse.histogram')}</figcaption></figure><dl>{facts}</dl></div>"
         f'<div class="plots">{curves()}</div><div class="pg-status" role="status"></div>'
         f'<p class="ready">{both("diffuse.ways_ready")}</p>'
@@ -76,7 +77,7 @@ def ways_skeleton() -> str:
     )
     return (
         f'{films}<div class="meet"><figure class="histogram"><svg viewBox="0 0 560 150" '
-        f'preserveAspectRatio="none" role="img" aria-label="{panel.spoken("diffuse.ways_histogram")}">'
+        f'preserveAspectRatio="none" role="img" aria-label="{pieces.spoken("diffuse.ways_histogram")}">'
         '<path class="steps"/><path class="jump"/></svg><figcaption></figcaption></figure>'
         f"<table><thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
         f'<p class="verdict">{both("diffuse.ways_verdict")}</p>'
@@ -130,4 +131,4 @@ def films(x0: Tensor, name: str, seed: int) -> dict[str, str]:
     a, generator = noising.alphas_cumprod(name), rng(seed)
     walked = [x for _, x in noising.chain(x0, noising.betas_of(a), STOPS, generator)]
     jumped = [noising.jump(x0, float(a[t]), randn(x0.shape, generator)) for t in STOPS]
-    return {"steps": panel.address(torch.cat(walked), 13), "jump": panel.address(torch.cat(jumped), 13)}
+    return {"steps": pieces.address(torch.cat(walked), 13), "jump": pieces.address(torch.cat(jumped), 13)}

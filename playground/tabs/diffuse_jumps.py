@@ -1,17 +1,19 @@
 """Jumps: one jump of a GAN, a few that may land in many places, many Gaussian steps, from the same noise."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
+from torch import Tensor
 
-from playground import guesses, jumps
+from playground import guesses, jumps, race, registry, weights
 from playground.locale import both
+from playground.spec import Jumps
 from playground.tabs import common, digit_pad
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import diffuse_panel as panel
 from playground.tabs import jumps_panel as drawn
 from playground.tabs import jumps_request as asked
+from playground.tabs import pieces as panel
 from playground.tabs.runs import Run
 from playground.validation import InvalidInput
 
@@ -33,8 +35,9 @@ def build() -> None:
         ]  # fmt: skip
         seed = common.seed_number()
     build_walk(names, seed)
-    build_draws(names, seed)
-    common.on_show(refresh, None, names)
+    few, level = names[jumps.KINDS.index("few")], build_draws(names, seed)
+    few.change(levels, [few, level], level, queue=False, **common.RAW)
+    common.on_show(refresh, [few, level], [*names, level])
     common.api(behind, "jumps")
 
 
@@ -60,10 +63,10 @@ def build_walk(names: list[Any], seed: Any) -> None:
     halt.click(stop_walk, queue=False, **common.PRIVATE)
 
 
-def build_draws(names: list[Any], seed: Any) -> None:
-    """What may lie behind one noisy picture."""
+def build_draws(names: list[Any], seed: Any) -> Any:
+    """What may lie behind one noisy picture; returns the slider of the level of noise."""
     heading("draw")
-    last = asked.last_level(asked.first("few"))
+    last = asked.noisiest(cast(Jumps, registry.build(asked.first("few"))))
     with gr.Row():
         with gr.Column(scale=1, min_width=250):
             pad = digit_pad.pad("pg-jumps-pad", first=4)
@@ -79,21 +82,22 @@ def build_draws(names: list[Any], seed: Any) -> None:
     many: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple", **common.RAW}
     run.click(draw, [*names, pad, level, seed], shown, **many)
     halt.click(stop_draw, queue=False, **common.PRIVATE)
-    few = names[jumps.KINDS.index("few")]
-    few.change(levels, [few, level], level, queue=False, **common.RAW)
+    return level
 
 
-def refresh(request: gr.Request) -> list[Any]:
-    """What can be chosen now, models trained in this page included."""
-    return [gr.update(choices=asked.offered(key, common.session(request))) for key in jumps.KINDS]
+def refresh(few: Any, level: Any, request: gr.Request) -> list[Any]:
+    """What can be chosen now, models trained in this page included; one may have been trained anew."""
+    choices = [gr.update(choices=asked.offered(key, common.session(request))) for key in jumps.KINDS]
+    return [*choices, levels(few, level, request)]
 
 
-@common.guarded
 def levels(name: Any, level: Any, request: gr.Request) -> Any:
-    """The levels of noise that a model with few jumps has."""
-    spec = common.look_up(name, asked.CAPABILITY["few"])
-    last = asked.last_level(spec.name)
-    return gr.update(maximum=last, value=min(level, last) if isinstance(level, int) else last)
+    """The levels of noise that the chosen model with few jumps has; where it is gone, drawing says so."""
+    try:
+        last = asked.last_level(name, common.session(request))
+    except (InvalidInput, weights.WeightsError):
+        return gr.skip()
+    return gr.update(maximum=last, value=max(1, min(level, last)) if isinstance(level, int) else last)
 
 
 @common.guarded
@@ -124,9 +128,9 @@ def walk(
                 jumps.walk(models[key], wish.models.specs[key], wish.seed, wish.label, wish.num_steps)
                 for key in jumps.KINDS
             ]
-        while not run.stopped and not all(way.done for way in walks):
+        while not run.stopped and (way := race.next_up(walks)):
             with run.turn():
-                min((way for way in walks if not way.done), key=lambda way: way.seconds).advance()
+                way.advance()
             if throttle.due():
                 yield drawn.walking(walks)
         if run.superseded:
@@ -145,7 +149,7 @@ def draw(
     throttle = common.Throttle(2)
     with common.RUNS.open(session, DRAW, newest=True) as run:
         yield drawn.waiting()
-        xt, ways = entered(wish, session, run)
+        wish, xt, ways = entered(wish, session, run)
         yield drawn.board(wish, xt, ways, "running")
         for _ in drawing(ways, run):
             if throttle.due():
@@ -156,19 +160,22 @@ def draw(
             yield drawn.board(wish, xt, ways, "stopped" if run.stopped else "done")
 
 
-def entered(wish: asked.AskedGuesses, session: str, run: Run) -> tuple[Any, list[guesses.Guesses]]:
-    """The noisy picture and the ways, nothing drawn yet."""
+def entered(
+    wish: asked.AskedGuesses, session: str, run: Run
+) -> tuple[asked.AskedGuesses, Tensor, list[guesses.Guesses]]:
+    """The request with its level checked, the noisy picture and the ways, nothing drawn yet."""
     with run.turn():
         models = wish.models.obtain(session)
+        wish = wish.at(models["few"])
         pairs = {key: (models[key], wish.models.specs[key]) for key in jumps.KINDS}
-        return guesses.enter(pairs, wish.x0, wish.t, wish.seed)
+        return wish, *guesses.enter(pairs, wish.x0, wish.t, wish.seed)
 
 
 def drawing(ways: list[guesses.Guesses], run: Run) -> Iterator[None]:
     """Let the ways draw in turn until all are done or the run is stopped."""
-    while not run.stopped and not all(way.done for way in ways):
+    while not run.stopped and (way := race.next_up(ways)):
         with run.turn():
-            min((way for way in ways if not way.done), key=lambda way: way.seconds).advance()
+            way.advance()
         yield
 
 
@@ -180,7 +187,7 @@ def behind(
 
     Args:
         picture: "test:0" to "test:9999" (a test digit), or a PNG, JPEG or WebP file as a data URI.
-        t: the level of noise, 1 to the last of the model with few jumps (4).
+        t: the level of noise, 1 to the last of the model with few jumps: as many as it was trained for.
         seed: of the noise and of all draws, 0 to 4294967295.
         one: a GAN, which forgets the picture; the first one if left out.
         few: a model with few jumps; the first one if left out.
@@ -200,7 +207,7 @@ def behind(
     session = common.session(request)
     wish = asked.guesses(one, few, many, picture, t, seed)
     with common.RUNS.open(session, DRAW) as run:
-        xt, ways = entered(wish, session, run)
+        wish, xt, ways = entered(wish, session, run)
         for _ in drawing(ways, run):
             pass
     if run.stopped:

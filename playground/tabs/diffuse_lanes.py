@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from playground.locale import both
-from playground.tabs import diffuse_panel as panel
+from playground.tabs import pieces
 
 NUM_THUMBS = 14
 
@@ -20,13 +20,13 @@ def component(elem_id: str, ready: str, **values: int) -> gr.HTML:
         f'<div class="lanes-panel"><div class="pg-status" role="status"></div>'
         f'<p class="ready">{both(ready, **values)}</p><div class="body" hidden><div class="lanes"></div>'
         '<div class="pg-scrub"><button type="button" class="play" aria-label="'
-        f'{panel.spoken("sample.play")}">▶</button><input type="range" class="slider" min="0" max="1" '
-        f'value="0" aria-label="{panel.spoken("diffuse.moment")}"><output></output></div>'
+        f'{pieces.spoken("sample.play")}">▶</button><input type="range" class="slider" min="0" max="1" '
+        f'value="0" aria-label="{pieces.spoken("diffuse.moment")}"><output></output></div>'
         '<div class="note"></div><div class="pg-downloads"></div></div></div>'
     )
     return gr.HTML(
-        "", html_template=skeleton, apply_default_css=False, css_template=panel.page("diffuse_lanes.css"),
-        js_on_load=panel.page("diffuse_lanes.js"), elem_id=elem_id,
+        "", html_template=skeleton, apply_default_css=False, css_template=pieces.page("diffuse_lanes.css"),
+        js_on_load=pieces.page("diffuse_lanes.js"), elem_id=elem_id,
     )  # fmt: skip
 
 
@@ -42,13 +42,13 @@ def row(title: str, frames: Sequence[Tensor], film: bool = False, wide: bool = F
     made = {
         "title": title,
         "wide": wide,
-        "strip": panel.address(torch.cat(list(frames)), len(frames)),
+        "strip": pieces.address(torch.cat(list(frames)), len(frames)),
         "frames": len(frames),
     }
     if film:
         num = min(len(frames), NUM_THUMBS)
         few = [frames[round(i * (len(frames) - 1) / max(num - 1, 1))] for i in range(num)]
-        made |= {"film": panel.address(torch.cat(few), num), "thumbs": num}
+        made |= {"film": pieces.address(torch.cat(few), num), "thumbs": num}
     return made
 
 
@@ -66,7 +66,7 @@ def lane(title: str, rows: Sequence[dict[str, Any]], facts: str = "", **more: An
 
 def live(lanes: Sequence[dict[str, Any]], status: str) -> str:
     """While it is computed: lanes of one frame."""
-    status = f"{panel.chip('running')}<span>{status}</span>"
+    status = f"{pieces.chip('running')}<span>{status}</span>"
     return json.dumps({"busy": True, "status": status, "lanes": lanes})
 
 
@@ -80,7 +80,7 @@ def final(lanes: Sequence[dict[str, Any]], marks: Sequence[str], status: str, **
         more: `note` and `downloads` (HTML below), `start` (the frame shown first, the last by default),
             `state` (``done`` or ``stopped``).
     """
-    chip = panel.chip(more.pop("state", "done"))
+    chip = pieces.chip(more.pop("state", "done"))
     status = f"{chip}<span>{status}</span>"
     return json.dumps({"busy": False, "status": status, "lanes": lanes, "marks": list(marks), **more})
 
@@ -97,6 +97,6 @@ def classes(seen: Tensor, decided: int) -> str:
     digits = "".join(f"<span>{digit}</span>" for digit in range(10))
     return (
         f'<svg viewBox="0 0 {num} 10" preserveAspectRatio="none" role="img" aria-label="'
-        f'{panel.spoken("diffuse.classes")}">{cells}<path class="decided" d="M{decided} 0V10"/></svg>'
+        f'{pieces.spoken("diffuse.classes")}">{cells}<path class="decided" d="M{decided} 0V10"/></svg>'
         f'<div class="digits" aria-hidden="true">{digits}</div>'
     )

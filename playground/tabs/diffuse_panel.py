@@ -6,25 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from playground import data, figures, svg
+from playground import data, svg
 from playground.locale import both
 from playground.spec import Words
 from playground.tabs import diffuse_request
-from playground.tabs.latent_panel import address, busy, chip, page, settled, settling, spoken, stopped
-
-__all__ = [
-    "address",
-    "array",
-    "busy",
-    "chip",
-    "page",
-    "pick_skeleton",
-    "plot",
-    "settled",
-    "settling",
-    "spoken",
-    "stopped",
-]
+from playground.tabs.pieces import address, spoken
 
 PLOT = (410, 210)  # of the view box, pixels
 _EVERY = 12  # of the emoji one in so many is shown
@@ -67,8 +53,3 @@ def pick_skeleton() -> str:
         '<input type="file" accept="image/png,image/jpeg,image/webp" hidden '
         f'aria-label="{spoken("diffuse.choose_picture")}"><img alt="" hidden></div></div>'
     )
-
-
-def cells(frames: Tensor) -> list[str]:
-    """(T, C, H, W) -> one address a picture, for the few that stand alone."""
-    return [figures.png_data_uri(figures.grid(one[None])) for one in frames]

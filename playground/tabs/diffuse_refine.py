@@ -13,12 +13,9 @@ from playground.coach import GAMES
 from playground.locale import both
 from playground.refining import Refined
 from playground.spec import ModelSpec, SampleStep
-from playground.tabs import common, mine
+from playground.tabs import common, mine, pieces
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import diffuse_panel as panel
-from playground.tabs.diffuse_restore_panel import sheet, table
-from playground.tabs.latent_panel import cost
-from playground.tabs.panels import DASH
+from playground.tabs.diffuse_restore_panel import sheet
 from playground.validation import InvalidInput, Term
 
 SECTION = 40
@@ -120,7 +117,7 @@ def check(source: Any, refiner: Any, strength: Any, num: Any, seed: Any) -> Aske
 
 
 @common.guarded
-@panel.settled
+@pieces.settled
 def refine(
     request: gr.Request, source: Any, refiner: Any, strength: Any, num: Any, seed: Any
 ) -> Iterator[Any]:
@@ -128,7 +125,7 @@ def refine(
     asked, session = check(source, refiner, strength, num, seed), common.session(request)
     throttle, item, seconds = common.Throttle(), None, 0.0
     with common.RUNS.open(session, KIND, newest=True) as run:
-        yield panel.busy(0.0)
+        yield pieces.busy(0.0)
         with run.turn():
             models = common.obtain(asked.source, session), common.obtain(asked.refiner, session)
             steps = refining.refine(models[0], asked.spec, models[1], asked.strength, asked.num, asked.seed)
@@ -146,7 +143,7 @@ def refine(
         elif isinstance(item, Refined):
             yield done(asked, item, seconds)
         else:
-            yield panel.stopped()
+            yield pieces.stopped()
 
 
 def now(asked: Asked, moment: SampleStep) -> str:
@@ -173,8 +170,9 @@ def done(asked: Asked, found: Refined, seconds: float) -> str:
         "diffuse.note_refine", moved=f"{found.moved:.3f}", kept=f"{found.kept:.0%}", nfe=found.nfe,
         num=asked.num,
     )  # fmt: skip
-    note = table(("head_metric", "head_before", "head_after", "head_real"), numbers(found))
-    each = cost(found.nfe, seconds, asked.num)
+    heads = ("diffuse.head_metric", "diffuse.head_before", "diffuse.head_after", "diffuse.head_real")
+    note = pieces.table(heads, numbers(found))
+    each = pieces.cost(found.nfe, seconds, asked.num)
     return lanes.final(
         [lanes.lane(title(asked), rows, each)], found.marks, status, note=f"{note}<p>{said}</p>"
     )
@@ -190,6 +188,6 @@ def numbers(found: Refined) -> list[list[str]]:
         bits = entries[0].get("unit") == "bits"
         values = [f"{e['value']:.2f}" if bits else f"{e['value']:.0%}" for e in entries if e]
         best = entries[0].get("max" if bits else "ideal")
-        real = DASH if best is None else f"{best:.2f}" if bits else f"{best:.0%}"
+        real = pieces.DASH if best is None else f"{best:.2f}" if bits else f"{best:.0%}"
         rows.append([both(f"diffuse.metric_{key}"), *(f"<b>{value}</b>" for value in values), real])
     return rows

@@ -9,9 +9,8 @@ import gradio as gr
 from playground import mending, registry
 from playground.locale import both
 from playground.mending import Done, Job
-from playground.tabs import common, digit_pad
+from playground.tabs import common, digit_pad, pieces
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import diffuse_panel as panel
 from playground.tabs.diffuse_restore_panel import answer, done, now
 from playground.tabs.diffuse_restore_request import FOR, LIMITS, check
 from playground.validation import InvalidInput
@@ -27,7 +26,7 @@ def build() -> None:
     first = start_name()
     task = gr.HTML(
         mending.TASKS[0], html_template=tasks_skeleton(), apply_default_css=False, elem_id="pg-restore-tasks",
-        css_template=panel.page("diffuse_tasks.css"), js_on_load=panel.page("diffuse_tasks.js"),
+        css_template=pieces.page("diffuse_tasks.css"), js_on_load=pieces.page("diffuse_tasks.js"),
     )  # fmt: skip
     with gr.Row():
         with gr.Column(scale=1, min_width=330):
@@ -90,7 +89,7 @@ def box(key: str) -> Any:
 def choose(name: Any, request: gr.Request) -> Any:
     """Whether a model takes a label."""
     spec = common.look_up(name, "HasScore")
-    return gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)
+    return common.label_for(spec)
 
 
 def refresh(request: gr.Request) -> Any:
@@ -105,7 +104,7 @@ def stop(request: gr.Request) -> None:
 
 
 @common.guarded
-@panel.settled
+@pieces.settled
 def mend(
     request: gr.Request, name: Any, task: Any, pad: Any, mask: Any, label: Any, seed: Any, *boxes: Any
 ) -> Iterator[Any]:
@@ -113,7 +112,7 @@ def mend(
     job = check(name, task, pad, mask, label, seed, dict(zip(FOR, boxes, strict=True)))
     throttle, session, seconds = common.Throttle(), common.session(request), 0.0
     with common.RUNS.open(session, KIND, newest=True) as run:
-        yield panel.busy(0.0)
+        yield pieces.busy(0.0)
         with run.turn():
             steps = mending.work(common.obtain(name, session), job)
         item = None
@@ -129,7 +128,7 @@ def mend(
         elif isinstance(item, Done):
             yield done(job, item, seconds)
         else:
-            yield panel.stopped()
+            yield pieces.stopped()
 
 
 def restore(

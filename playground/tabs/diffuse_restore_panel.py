@@ -10,8 +10,7 @@ from playground.locale import both
 from playground.mending import Done, Job
 from playground.spec import SampleStep
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import diffuse_panel as panel
-from playground.tabs.panels import number
+from playground.tabs import pieces
 
 _GAP = -0.25  # the grey between two pictures
 
@@ -38,7 +37,7 @@ def now(job: Job, moment: SampleStep) -> str:
 
 def done(job: Job, found: Done, seconds: float) -> str:
     """The result, with the way to it under a slider."""
-    cost = both("diffuse.cost", nfe=f"{found.nfe:,}", milliseconds=number(1000 * seconds))
+    cost = both("diffuse.cost", nfe=f"{found.nfe:,}", milliseconds=pieces.number(1000 * seconds))
     rows = [_original(job)]
     if job.task in mending.DRAWN:
         rows += [_given(job)] if job.task != "sdedit" else []
@@ -72,9 +71,9 @@ def note(job: Job, found: Done) -> str:
         return _bits(n) + f"<p>{said}</p>"
     if job.task == "invert":
         rows = [[str(e["num_steps"]), f"{e['rmse']:.4f}", f"{e['largest']:.3f}"] for e in n["errors"]]
-        heads = ("head_steps", "head_rmse", "head_largest")
+        heads = ("diffuse.head_steps", "diffuse.head_rmse", "diffuse.head_largest")
         said = both("diffuse.note_invert", mean=f"{n['mean']:.3f}", std=f"{n['std']:.3f}")
-        return table(heads, rows) + f"<p>{said}</p>"
+        return pieces.table(heads, rows) + f"<p>{said}</p>"
     said = both(
         "diffuse.note_sketch" if job.task == "sdedit" else "diffuse.note_drawn",
         num=n["num"], given=f"{n['rmse_given']:.3f}", drawn=f"{n['rmse_drawn']:.3f}",
@@ -94,14 +93,8 @@ def _bits(n: Any) -> str:
         found = n[way]
         others = f"{found['mean']:.2f} ± {found['error']:.2f}"
         rows.append([both(f"diffuse.by_{way}"), f"{found['own']:.2f}", others, str(found["nfe"])])
-    return table(("head_way", "head_own", "head_others", "head_nfe"), rows)
-
-
-def table(heads: tuple[str, ...], rows: list[list[str]]) -> str:
-    """Cells are HTML."""
-    head = "".join(f'<th scope="col">{both(f"diffuse.{key}")}</th>' for key in heads)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="pg-scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    heads = ("diffuse.head_way", "diffuse.head_own", "diffuse.head_others", "diffuse.head_nfe")
+    return pieces.table(heads, rows)
 
 
 def answer(job: Job, found: Done) -> dict[str, Any]:
@@ -109,9 +102,9 @@ def answer(job: Job, found: Done) -> dict[str, Any]:
     numbers = {key: value for key, value in found.numbers.items() if key != "noise"}
     noise = found.numbers.get("noise")
     return {
-        "png": panel.address(found.frames[-1]),
-        "given": panel.address(mending.given(job)),
-        "noise": None if noise is None else panel.address(noise / 2),
+        "png": pieces.address(found.frames[-1]),
+        "given": pieces.address(mending.given(job)),
+        "noise": None if noise is None else pieces.address(noise / 2),
         "nfe": found.nfe,
         "numbers": numbers,
     }

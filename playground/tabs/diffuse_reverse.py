@@ -5,13 +5,13 @@ from typing import Any
 
 import gradio as gr
 
-from playground import registry, reversing
+from playground import race, registry, reversing
 from playground.locale import both
 from playground.reversing import Way
 from playground.spec import ModelSpec
 from playground.tabs import common
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import diffuse_panel as panel
+from playground.tabs import pieces as panel
 from playground.tabs.diffuse_reverse_panel import answer, done, now
 from playground.tabs.diffuse_reverse_request import NONE, Asked, check, settings, start_name
 from playground.tabs.runs import Run
@@ -73,7 +73,7 @@ def form(spec: ModelSpec) -> list[Any]:
 def choose(name: Any, request: gr.Request) -> list[Any]:
     """What a model brings along."""
     spec = common.look_up(name, "Denoises")
-    label = gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)
+    label = common.label_for(spec)
     return [label, *(gr.update(**setting) for setting in settings(spec))]
 
 
@@ -110,14 +110,14 @@ def follow(asked: Asked, session: str) -> Iterator[Any]:
     with common.RUNS.open(session, KIND, newest=True) as run:
         yield panel.busy(0.0)
         ways = started(asked, session, run)
-        while not run.stopped and not all(way.done for way in ways):
+        while not run.stopped and (way := race.next_up(ways)):
             with run.turn():
-                min((way for way in ways if not way.done), key=lambda way: way.seconds).advance()
+                way.advance()
             if throttle.due():
                 yield lanes.live(*now(asked, ways))
         if run.superseded:
             yield gr.skip()
-        elif all(way.frames for way in ways):
+        elif all(one.frames for one in ways):
             yield done(asked, ways, "stopped" if run.stopped else "done")
         else:
             yield panel.stopped()

@@ -6,9 +6,8 @@ from playground import judge, reversing
 from playground.locale import both
 from playground.reversing import Way
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import diffuse_panel as panel
+from playground.tabs import pieces
 from playground.tabs.diffuse_reverse_request import NONE, Asked
-from playground.tabs.panels import number
 
 
 def title(asked: Asked, place: int) -> str:
@@ -22,7 +21,7 @@ def title(asked: Asked, place: int) -> str:
 def facts(way: Way) -> str:
     """What a way has cost, and how much of it is shown if not all."""
     nfe = f"{way.nfe:,}" if way.nfe else NONE
-    cost = both("diffuse.cost", nfe=nfe, milliseconds=number(1000 * way.seconds))
+    cost = both("diffuse.cost", nfe=nfe, milliseconds=pieces.number(1000 * way.seconds))
     if way.done and len(way.frames) < way.num_steps:
         cost += " · " + both("diffuse.thinned", shown=len(way.frames), num_steps=f"{way.num_steps:,}")
     return cost
@@ -39,7 +38,7 @@ def now(asked: Asked, ways: list[Way]) -> tuple[list[dict[str, Any]], str]:
         shown.append(lanes.lane(title(asked, place), rows, facts(way)))
     share = sum(way.share for way in ways) / len(ways)
     left = [way.left for way in ways]
-    seconds = number(None if None in left else sum(value or 0 for value in left))
+    seconds = pieces.number(None if None in left else sum(value or 0 for value in left))
     return shown, both("diffuse.under_way", percent=round(100 * share), seconds=seconds)
 
 
@@ -96,7 +95,7 @@ def answer(asked: Asked, way: Way) -> dict[str, Any]:
     digits = asked.spec.dataset == judge.spec().dataset
     seen = reversing.probabilities(way) if digits else None
     return {
-        "png": panel.address(frames[-1].x0_hat),
+        "png": pieces.address(frames[-1].x0_hat),
         "films": {key: lanes.row("", row)["strip"] for key, row in rows.items()},
         "t": [frame.t for frame in frames],
         "nfe": way.nfe,

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from playground import data, judge, registry, reversing, validation, velocity
 from playground.locale import both
 from playground.spec import HasScore, ModelSpec
-from playground.tabs import common, mine, velocity_field, velocity_panel
+from playground.tabs import common, mine, pieces, velocity_field, velocity_panel
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import diffuse_panel as panel
 from playground.tabs.runs import Run
 from playground.tabs.velocity_panel import Denoiser, Short
 from playground.validation import InvalidInput
@@ -35,7 +34,8 @@ def build() -> None:
     toy = gr.Radio(toys, value=toys[0][1], label=common.word("velocity.toy"))
     plane = gr.HTML(
         "", html_template=velocity_field.skeleton(), apply_default_css=False,
-        css_template=panel.page("velocity.css"), js_on_load=panel.page("velocity.js"), elem_id="pg-velocity",
+        css_template=pieces.page("velocity.css"), js_on_load=pieces.page("velocity.js"),
+        elem_id="pg-velocity",
     )  # fmt: skip
     toy.change(field, toy, plane, queue=False, trigger_mode="always_last", **common.RAW)
     common.on_show(field, toy, plane)  # a large picture that most pages never ask for
@@ -152,7 +152,7 @@ def _two(names: list[Any], capability: str) -> list[tuple[str, ModelSpec]]:
 
 
 @common.guarded
-@panel.settled
+@pieces.settled
 def walk(request: gr.Request, first: Any, second: Any, label: Any, seed: Any) -> Iterator[Any]:
     """Walk the paths of two models from the same noise, measure them, and draw in few steps too."""
     names, seed = _two([first, second], "Denoises"), validation.seed(seed)
@@ -160,7 +160,7 @@ def walk(request: gr.Request, first: Any, second: Any, label: Any, seed: Any) ->
     labels = data.in_turn(NUM_PATHS) if wanted is None else torch.full((NUM_PATHS,), wanted)
     session, throttle = common.session(request), common.Throttle()
     with common.RUNS.open(session, KINDS[0], newest=True) as run:
-        yield panel.busy(0.0)
+        yield pieces.busy(0.0)
         trails: list[Trail] = []
         for name, spec in names:
             if run.stopped:
@@ -178,7 +178,7 @@ def walk(request: gr.Request, first: Any, second: Any, label: Any, seed: Any) ->
         if run.superseded:
             yield gr.skip()
         elif run.stopped:
-            yield panel.stopped()
+            yield pieces.stopped()
         else:
             yield velocity_panel.walked(trails, shorts, STEPS, seed)
 
@@ -238,14 +238,14 @@ def pupils(names: list[str]) -> list[str]:
 
 
 @common.guarded
-@panel.settled
+@pieces.settled
 def compare(request: gr.Request, first: Any, second: Any, seed: Any) -> Iterator[Any]:
     """Denoise with two models from the same noise, without a label, and measure how well each does."""
     names, seed = _two([first, second], "HasScore"), validation.seed(seed)
     session, throttle = common.session(request), common.Throttle()
     found: list[Denoiser] = []
     with common.RUNS.open(session, KINDS[1], newest=True) as run:
-        yield panel.busy(0.0)
+        yield pieces.busy(0.0)
         trails: list[Trail] = []
         for name, spec in names:
             if run.stopped:
@@ -260,7 +260,7 @@ def compare(request: gr.Request, first: Any, second: Any, seed: Any) -> Iterator
         if run.superseded:
             yield gr.skip()
         elif run.stopped:
-            yield panel.stopped()
+            yield pieces.stopped()
         else:
             yield velocity_panel.compared(found, seed, NUM_TEST)
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from playground import data, figures, judge, uploads
 from playground.locale import both
 from playground.tabs import common
-from playground.tabs.latent_panel import page, spoken
+from playground.tabs.pieces import page, spoken
 from playground.validation import InvalidInput, shown
 
 SIDE = 28

@@ -20,7 +20,12 @@ def zone(label: str, elem_id: str | None = None) -> tuple[gr.File, gr.HTML]:
 
 
 def connect(upload: gr.File, said: gr.HTML, handler: Callable[..., list[Any]], inputs: list[Any]) -> None:
-    """Fill a sentence and all inputs from what `handler` finds in a PNG."""
+    """Fill a sentence and all inputs from what `handler` finds in a PNG.
+
+    What is said is true of the inputs as they then are: another file, or a hand on one of them, wipes it.
+    """
+    stale = [upload.upload, upload.clear, *(part.input for part in inputs if hasattr(part, "input"))]
+    gr.on(stale, None, None, said, js="() => ''", queue=False, **common.PRIVATE)
     sent: dict[str, Any] = {"concurrency_limit": None, "api_name": "recall"} | common.PRIVATE
     upload.upload(handler, upload, [said, *inputs], **sent)
 

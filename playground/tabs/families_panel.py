@@ -11,8 +11,7 @@ from playground import families, figures, scoring, svg
 from playground.families import Attempt
 from playground.locale import both
 from playground.spec import ModelSpec
-from playground.tabs.latent_panel import page, spoken
-from playground.tabs.panels import DASH, number
+from playground.tabs.pieces import DASH, number, page, spoken
 
 STYLE = page("families.css")
 

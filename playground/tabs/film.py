@@ -8,8 +8,10 @@ import numpy as np
 from playground import figures, hub, listing
 from playground.locale import both, words
 from playground.race import Racer
+from playground.slots import Slots
 from playground.spec import ModelSpec, SampleStep
-from playground.tabs.panels import number
+from playground.tabs import mine
+from playground.tabs.pieces import number
 
 MAX_FRAMES = 24
 _DOWNLOAD_SIDE = 560  # pixels, about: the grid is enlarged for slides
@@ -22,13 +24,11 @@ class Film:
         """Fewer moments when there are many pictures, so that the page stays light."""
         self.limit = MAX_FRAMES if num <= 25 else MAX_FRAMES // 2
         self.frames: list[tuple[int, np.ndarray]] = []
-        self._slot = -1
+        self._slots = Slots(self.limit)
 
     def add(self, moment: SampleStep) -> None:
-        """Keep a moment if it is the first of its slot, and the very last in any case."""
-        slot = (moment.step - 1) * (self.limit - 1) // max(moment.num_steps, 1)
-        if slot > self._slot or moment.step >= moment.num_steps:
-            self._slot = slot
+        """Keep a moment if `Slots` wants it."""
+        if self._slots.wants(moment.step, moment.num_steps):
             self.frames.append((moment.step, figures.to_pixels(moment.x)))
 
 
@@ -93,6 +93,8 @@ def final(film: Film, racer: Racer, spec: ModelSpec, request: dict[str, Any]) ->
         chip = f'<span class="pg-chip pg-stopped">{stopped}</span>'
     facts = both(
         "sample.facts",
+        model=mine.title(racer.name, spec),
+        label=words("compare.any") if request["label"] is None else request["label"],
         n=request["n"],
         seed=request["seed"],
         nfe=f"{last.nfe:,}",

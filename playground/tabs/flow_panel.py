@@ -12,7 +12,7 @@ from playground import flowing, locale, scoring
 from playground.flowing import CHOICES, Layer, Way
 from playground.locale import both
 from playground.spec import ModelSpec
-from playground.tabs.latent_panel import address, chip, cost, spoken
+from playground.tabs.pieces import address, chip, cost, spoken
 
 NAMES = {
     1: ("all",),

@@ -11,9 +11,9 @@ from playground.guesses import Guesses, Line
 from playground.jumps import Walk
 from playground.locale import both, words
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import diffuse_panel as panel
+from playground.tabs import pieces as panel
 from playground.tabs.jumps_request import AskedGuesses, AskedWalk
-from playground.tabs.panels import DASH, number
+from playground.tabs.pieces import DASH, number
 
 STYLE = panel.page("jumps.css")
 NUM_SHOWN = 40  # draws of each way, in rows of eight

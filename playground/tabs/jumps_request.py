@@ -1,13 +1,12 @@
 """What the Jumps section is asked for, checked: one model for each way from noise to data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from torch import Tensor
 
-from playground import judge, jumps, registry, validation
+from playground import judge, jumps, validation
 from playground.spec import Jumps, ModelSpec
 from playground.tabs import common, digit_pad, mine
 from playground.validation import InvalidInput, Term
@@ -40,12 +39,23 @@ class AskedWalk:
 
 @dataclass(frozen=True)
 class AskedGuesses:
-    """A checked request for draws behind one noisy picture at level t of the model with few jumps."""
+    """A request for draws behind one noisy picture, checked but for the level.
+
+    Attributes:
+        models: that draw.
+        x0: (1, C, H, W) in [-1, 1], the picture before any noise.
+        t: the level of noise; what was asked for until `at` has checked it.
+        seed: of the noise and of all draws.
+    """
 
     models: Models
     x0: Tensor
-    t: int
+    t: Any
     seed: int
+
+    def at(self, few: Jumps) -> "AskedGuesses":
+        """The same, its level checked; raises InvalidInput where this very model with few jumps lacks it."""
+        return replace(self, t=validation.integer(self.t, Term("jumps.level"), 1, noisiest(few)))
 
 
 def offered(kind: str, owner: str = "") -> list[tuple[str, str]]:
@@ -66,10 +76,20 @@ def first(kind: str) -> str:
     return jumps.names(kind)[0]
 
 
-@cache
-def last_level(name: str) -> int:
-    """The noisiest level of a model with few jumps."""
-    return cast(Jumps, registry.build(name)).num_timesteps - 1
+def noisiest(few: Jumps) -> int:
+    """The last level of a model with few jumps: its training decides how many there are."""
+    return few.num_timesteps - 1
+
+
+def last_level(name: Any, session: str) -> int:
+    """The noisiest level of a model with few jumps, as this session has it.
+
+    Raises:
+        InvalidInput: if there is no such model, or it has no weights.
+        WeightsError: if these are damaged.
+    """
+    common.look_up(name, CAPABILITY["few"])
+    return noisiest(cast(Jumps, common.obtain(name, session)))
 
 
 def models(one: Any, few: Any, many: Any) -> Models:
@@ -91,7 +111,5 @@ def walk(one: Any, few: Any, many: Any, seed: Any, label: Any, num_steps: Any) -
 
 
 def guesses(one: Any, few: Any, many: Any, picture: Any, t: Any, seed: Any) -> AskedGuesses:
-    """Check a request for draws behind one noisy picture."""
-    found = models(one, few, many)
-    t = validation.integer(t, Term("jumps.level"), 1, last_level(mine.plain(found.names["few"])))
-    return AskedGuesses(found, digit_pad.read(picture), t, validation.seed(seed))
+    """Check a request for draws behind one noisy picture, all but the level: that is the model's to say."""
+    return AskedGuesses(models(one, few, many), digit_pad.read(picture), t, validation.seed(seed))

@@ -9,7 +9,7 @@ import torch
 from playground import figures, latent, registry, validation
 from playground.locale import both
 from playground.spec import ModelSpec
-from playground.tabs import common, latent_sections, latent_truncation
+from playground.tabs import common, latent_sections, latent_truncation, pieces
 from playground.tabs import latent_panel as panel
 from playground.tabs.latent_request import MAX_SPREAD, Asked, check, sections, start_name, usual_spread
 from playground.validation import InvalidInput, Term
@@ -43,8 +43,8 @@ def build() -> None:
             common.html(f'<p class="pg-keys">{both("common.keys")}</p>')
         with gr.Column(scale=3, min_width=320):
             nav = gr.HTML(
-                navigation(spec), apply_default_css=False, css_template=panel.page("latent_nav.css"),
-                js_on_load=panel.page("latent_nav.js"), elem_id="pg-latent-nav",
+                navigation(spec), apply_default_css=False, css_template=pieces.page("latent_nav.css"),
+                js_on_load=pieces.page("latent_nav.js"), elem_id="pg-latent-nav",
             )  # fmt: skip
             parts = {key: section(key) for key in SECTIONS}
     shared = [name, label, seed, seed_to, spread, start, end]
@@ -75,8 +75,8 @@ def pad(key: str) -> gr.HTML:
     """A canvas or a file, as a data URI."""
     return gr.HTML(
         "", html_template=panel.pad_skeleton(key), apply_default_css=False,
-        elem_id=f"pg-{key.replace('_', '-')}", css_template=panel.page("latent_pad.css"),
-        js_on_load=panel.page("latent_pad.js") + panel.page("strokes.js"), min_width=140,
+        elem_id=f"pg-{key.replace('_', '-')}", css_template=pieces.page("latent_pad.css"),
+        js_on_load=pieces.page("latent_pad.js") + pieces.page("strokes.js"), min_width=140,
     )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def section(key: str) -> tuple[gr.Button, list[Any], gr.HTML]:
         )
         shown = gr.HTML(
             "", html_template=skeleton, apply_default_css=False,
-            css_template=panel.page(f"latent_{kind}.css"), js_on_load=panel.page(f"latent_{kind}.js"),
+            css_template=pieces.page(f"latent_{kind}.css"), js_on_load=pieces.page(f"latent_{kind}.js"),
             elem_id=f"pg-latent-{key}",
         )  # fmt: skip
     return go, inputs, shown
@@ -139,7 +139,7 @@ def navigation(spec: ModelSpec) -> str:
 def choose(name: Any, request: gr.Request) -> list[Any]:
     """What a model brings along."""
     spec = common.look_up(name, "HasLatent")
-    label = gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)
+    label = common.label_for(spec)
     slow = "Denoises" in spec.capabilities
     visible = gr.update(visible="Encodes" in spec.capabilities)
     return [label, usual_spread(spec), visible, navigation(spec), 7 if slow else 13, 4 if slow else 8]
@@ -183,7 +183,7 @@ def drawer(key: str) -> Callable[..., Iterator[Any]]:
     """The handler of one section's button."""
 
     @common.guarded
-    @panel.settled
+    @pieces.settled
     def draw(
         request: gr.Request, name: Any, label: Any, seed: Any, seed_to: Any, spread: Any, start: Any,
         end: Any, *own: Any,
@@ -200,7 +200,7 @@ def follow(work: Callable[[Any], latent_sections.Section], name: str, session: s
     """Do a section's work, a step at a time in turn with everyone else's, and tell the panel."""
     throttle = common.Throttle()
     with common.RUNS.open(session, KIND, newest=True) as run:
-        yield panel.busy(0.0)
+        yield pieces.busy(0.0)
         with run.turn():
             steps = work(common.obtain(name, session))
         while not run.stopped:
@@ -211,11 +211,11 @@ def follow(work: Callable[[Any], latent_sections.Section], name: str, session: s
             if isinstance(item, str):
                 yield item
             elif throttle.due():
-                yield panel.busy(item)
+                yield pieces.busy(item)
         if run.superseded:
             yield gr.skip()  # gradio sends what came last once more when a generator ends
         elif run.stopped:
-            yield panel.stopped()
+            yield pieces.stopped()
 
 
 def interpolate(
@@ -274,7 +274,7 @@ def answer(asked: Asked, x: torch.Tensor, smooth: latent.Smoothness) -> dict[str
     """What the endpoint returns."""
     pictures = [figures.grid(one[None]) for one in x]
     return {
-        "png": panel.address(x, len(x)),
+        "png": pieces.address(x, len(x)),
         "gif": figures.data_uri(figures.gif(pictures + pictures[-2:0:-1], scale=4), "image/gif"),
         "label": asked.label,
         "steps": list(smooth.steps),

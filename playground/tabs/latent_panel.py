@@ -1,81 +1,17 @@
 """What the Latent tab's panels are sent: JSON that the page draws, scrubs and walks without asking again."""
 
-import functools
 import html
 import json
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
 from playground import figures
-from playground.locale import LANGUAGES, both, text, words
-from playground.tabs.panels import number
+from playground.locale import LANGUAGES, both, text
+from playground.tabs.pieces import address, chip, spoken
 
-_PAGE = Path(__file__).parent / "page"
-_Stream = Callable[..., Iterator[Any]]
 _GIF_SIDE = 224  # pixels, about
-
-
-def page(name: str) -> str:
-    """A style sheet or a script of the tab."""
-    return (_PAGE / name).read_text(encoding="utf-8")
-
-
-def spoken(key: str, **params: Any) -> str:
-    """A phrase in both languages for a screen reader, safe inside an attribute."""
-    return html.escape(" · ".join(words(key, **params)), quote=True)
-
-
-def chip(state: str) -> str:
-    """How far a panel is: ``running``, ``done`` or ``stopped``."""
-    return f'<span class="pg-chip pg-{state}">{both(f"latent.{state}")}</span>'
-
-
-def cost(nfe: int, seconds: float, num: int = 1) -> str:
-    """What `num` pictures that were drawn together have cost, each."""
-    return both("diffuse.refine_cost", nfe=f"{nfe:,}", milliseconds=number(1000 * seconds / num))
-
-
-def busy(share: float) -> str:
-    """While it is computed: what was drawn before stays, dimmed."""
-    done = both("latent.share", percent=round(100 * share)) if share else both("latent.preparing")
-    return json.dumps({"busy": True, "status": f"{chip('running')}<span>{done}</span>"})
-
-
-def stopped() -> str:
-    """It was stopped: what was drawn before stays."""
-    return json.dumps({"busy": False, "status": chip("stopped")})
-
-
-def settling(end: Callable[[], str]) -> Callable[[_Stream], _Stream]:
-    """Under `common.guarded`: a handler that fails on its way shows `end`, not a panel still computing."""
-
-    def settle(handler: _Stream) -> _Stream:
-        @functools.wraps(handler)
-        def watch(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            begun = False
-            try:
-                for value in handler(*args, **kwargs):
-                    begun = True
-                    yield value
-            except Exception:  # whatever it is, it goes on to be told
-                if begun:
-                    yield end()
-                raise
-
-        return watch
-
-    return settle
-
-
-settled = settling(stopped)
-
-
-def address(x: Tensor, columns: int | None = None) -> str:
-    """Pictures (B, C, H, W) without gaps as one image."""
-    return figures.png_data_uri(figures.grid(x, columns, gap=0))
 
 
 def row(title: str, x: Tensor, note: str = "", **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground import data, judge, latent, registry, uploads, validation
+from playground import data, families, judge, latent, registry, uploads, validation
 from playground.spec import ModelSpec
 from playground.tabs import common
 from playground.validation import InvalidInput
@@ -70,7 +70,7 @@ def class_of(spec: ModelSpec, seeds: tuple[int, int], pictures: tuple[Tensor | N
     own = next((x for x in pictures if x is not None), None)
     if own is None or spec.dataset != judge.spec().dataset:
         return seeds[0] % 10
-    return reading(own)[0]
+    return families.read(own)[0]
 
 
 def usual_spread(spec: ModelSpec) -> float:
@@ -112,12 +112,6 @@ def code(model: Any, asked: Asked, x: Tensor) -> Tensor:
     if not torch.isfinite(z).all():
         raise InvalidInput("latent.no_code", model=asked.spec.title)
     return z
-
-
-def reading(x: Tensor) -> tuple[int, float]:
-    """What the digit classifier sees in a picture (1, C, H, W), and how sure it is, 0 to 1."""
-    probabilities = judge.look(x)[1].softmax(1)[0]
-    return int(probabilities.argmax()), float(probabilities.max())
 
 
 def sections(spec: ModelSpec) -> list[str]:

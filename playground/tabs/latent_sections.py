@@ -9,12 +9,13 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from playground import data, directions, judge, latent
+from playground import data, directions, families, judge, latent
 from playground.latent import Smoothness
 from playground.locale import both
 from playground.spec import HasStyles
 from playground.tabs import latent_panel as panel
-from playground.tabs.latent_request import Asked, code, ends, reading
+from playground.tabs import pieces
+from playground.tabs.latent_request import Asked, code, ends
 
 NUM_CODES = 2000  # test pictures on the map, latents behind principal directions
 NUM_CELLS = 20  # a side of the map
@@ -43,7 +44,7 @@ def _decoded(model: Any, asked: Asked, z: Tensor, low: float = 0.0) -> Generator
         parts.append(part)
         yield low + (1 - low) * sum(map(len, parts)) / len(z)
         start = perf_counter()  # what the page does with a share is not the model's time
-    return Decoded(torch.cat(parts), f"&nbsp;· {panel.cost(model.decode_nfe, seconds, len(z))}")
+    return Decoded(torch.cat(parts), f"&nbsp;· {pieces.cost(model.decode_nfe, seconds, len(z))}")
 
 
 def paths(
@@ -120,7 +121,7 @@ def _read_as(x: Tensor, asked: Asked) -> str:
     """What the classifier makes of a digit; a picture that is none is told so."""
     if not is_digits(asked):
         return ""
-    label, sure = reading(x)
+    label, sure = families.read(x)
     return " " + both("latent.read" if sure >= _SURE else "latent.no_digit", label=label, sure=f"{sure:.0%}")
 
 
@@ -218,7 +219,7 @@ def _starting_class(own: Tensor, asked: Asked, source: int) -> int:
     """The class an own picture starts from: the held one, else what it is read as."""
     if asked.label is not None:
         return asked.label
-    return reading(own)[0] if is_digits(asked) else source
+    return families.read(own)[0] if is_digits(asked) else source
 
 
 def _arithmetic_note(asked: Asked, num: int) -> str:

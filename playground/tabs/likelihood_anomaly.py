@@ -1,12 +1,13 @@
 """Anomaly: what likelihoods make of pictures that are no digits, a few pictures at a time."""
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
-from playground import anomaly, data, judge, registry, scoring, validation, weights
+from playground import anomaly, data, judge, race, registry, scoring, validation, weights
 from playground.anomaly import CLOTHES, DIGITS, SETS, Scorer
 from playground.locale import both
 from playground.spec import ModelSpec
@@ -118,7 +119,7 @@ class Fetch(threading.Thread):
     """Looks for the clothes beside the scoring: where they are not here, a download may take its time.
 
     Attributes:
-        found: whether they are here; None while it is not known.
+        found: whether they are here; None while it is not known, and no longer than the thread lives.
     """
 
     def __init__(self) -> None:
@@ -129,13 +130,14 @@ class Fetch(threading.Thread):
         self.join(_AT_ONCE)
 
     def run(self) -> None:
-        """Load them, which keeps them for everyone."""
+        """Load them, which keeps them for everyone; whatever goes wrong, the board waits no longer."""
+        found = False
         try:
-            data.load(CLOTHES, "test")
-        except data.DataUnavailable:
-            self.found = False
-        else:
-            self.found = True
+            with contextlib.suppress(data.DataUnavailable):
+                data.load(CLOTHES, "test")
+                found = True
+        finally:  # what nobody foresaw is told on standard error
+            self.found = found
 
 
 def line_up(names: list[str], shown: Board, run: Run, session: str) -> None:
@@ -159,7 +161,7 @@ def scored(shown: Board, fetching: Fetch, run: Run) -> Iterator[None]:
         if pending and fetching.found is not None:
             pending, shown.missing = False, not fetching.found
             give(scorers, [CLOTHES] if fetching.found else [], shown.num)
-        scorer = anomaly.next_up(scorers)
+        scorer = race.next_up(scorers)
         if scorer is not None:
             with run.turn():
                 scorer.advance()

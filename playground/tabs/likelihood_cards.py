@@ -5,7 +5,7 @@ import gradio as gr
 from playground.locale import both
 from playground.tabs import common
 from playground.tabs import likelihood_cards_panel as panel
-from playground.tabs.latent_panel import page
+from playground.tabs.pieces import page
 
 SECTION = 60
 SECTION_TITLE = "likelihood.cards"

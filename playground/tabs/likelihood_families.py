@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground import families, registry, validation, weights
+from playground import families, race, registry, validation, weights
 from playground.families import Attempt
 from playground.locale import both
 from playground.spec import ModelSpec
@@ -97,8 +97,7 @@ def run_families(drawn: Any, names: Any, seed: Any, request: gr.Request) -> Iter
     """The board as the page sees it, several times a second; who has computed least goes next."""
     asked, seed, x = check(names), validation.seed(seed), digit_pad.read(drawn)
     cards = [
-        Card(mine.title(name, spec), spec, index, state="waiting")
-        for index, (name, spec) in enumerate(asked)
+        Card(mine.title(name, spec), spec, index, state="waiting") for index, (name, spec) in enumerate(asked)
     ]
     session, throttle = common.session(request), common.Throttle(_PER_SECOND)
     with common.RUNS.open(session, KIND, newest=True) as run:
@@ -112,7 +111,7 @@ def run_families(drawn: Any, names: Any, seed: Any, request: gr.Request) -> Iter
             if throttle.due():
                 yield panel.board(told(cards), "running", x, read)
         attempts = [card.attempt for card in cards if card.attempt is not None]
-        while not run.stopped and (attempt := families.next_up(attempts)):
+        while not run.stopped and (attempt := race.next_up(attempts)):
             with run.turn():
                 attempt.advance()
             if throttle.due() or attempt.done:

@@ -15,7 +15,7 @@ from playground.locale import both
 from playground.spec import ModelSpec
 from playground.tabs import common, digit_pad, mine
 from playground.tabs import flow_panel as panel
-from playground.tabs.latent_panel import address, cost, page
+from playground.tabs.pieces import address, cost, page, settling
 from playground.validation import InvalidInput, Term
 
 SECTION = 20
@@ -203,6 +203,7 @@ def stop(request: gr.Request) -> None:
 
 
 @common.guarded
+@settling(panel.waiting)
 def draw(name: Any, seed: Any, request: gr.Request) -> Iterator[Any]:
     """Samples at one temperature after the other."""
     check(name)

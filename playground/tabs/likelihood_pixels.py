@@ -12,7 +12,7 @@ from playground.nn import randint
 from playground.spec import ModelSpec
 from playground.tabs import common, digit_pad, pixels_complete, pixels_field
 from playground.tabs import pixels_panel as panel
-from playground.tabs.latent_panel import cost, page
+from playground.tabs.pieces import cost, page, settling
 from playground.validation import InvalidInput
 
 SECTION = 10
@@ -112,6 +112,7 @@ def stop(request: gr.Request) -> None:
 
 
 @common.guarded
+@settling(panel.stopped)
 def write(name: Any, label: Any, temperature: Any, seed: Any, request: gr.Request) -> Iterator[Any]:
     """Let the model write a picture, then show what it predicted at every pixel."""
     spec, label = check(name, label)
@@ -165,6 +166,6 @@ def pixel_surprise(
     return {
         "model": spec.name, "levels": spec.levels, "label": given, "nats": found.nats.flatten().tolist(),
         "ink": found.ink.flatten().tolist(), "total_nats": found.total,
-        "bits_per_dim": pixels.bits_per_dim(found), "kind": "exact", "num": 1,
+        "bits_per_dim": scoring.bits_per_dim(-found.total, x.numel()), "kind": "exact", "num": 1,
         "classes": None if found.belief is None else found.belief[-1].tolist(),
     }  # fmt: skip

@@ -10,9 +10,8 @@ from playground.listing import SHARES
 from playground.locale import both, spans, words
 from playground.spec import ModelSpec, Words
 from playground.tabs import saving
+from playground.tabs.pieces import DASH, number
 from playground.trilemma import Axis, Mark, trilemma_svg
-
-DASH = "–"
 
 
 @dataclass
@@ -50,7 +49,7 @@ class Lane:
 
 def race(lanes: Sequence[Lane], state: str, seed: int, label: int | None, num: int) -> str:
     """The cards side by side, under one line that says what was asked."""
-    asked = both("compare.request", seed=seed, n=num, label="∗" if label is None else label)
+    asked = both("compare.request", seed=seed, n=num, label=words("compare.any") if label is None else label)
     chip = f'<span class="pg-chip pg-{state}">{both(f"compare.{state}")}</span>'
     cards = "".join(_card(lane, num) for lane in lanes)
     return f'<div class="pg-status">{chip}<span>{asked}</span></div><div class="pg-cards">{cards}</div>'
@@ -82,13 +81,6 @@ def _state(lane: Lane) -> str:
     if lane.state == "absent":
         return DASH
     return both("compare.drawing" if lane.state == "running" else f"compare.{lane.state}")
-
-
-def number(value: float | None) -> str:
-    """Three digits are enough on a projector."""
-    if value is None:
-        return DASH
-    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
 AXES = (
@@ -237,8 +229,3 @@ def _judged(lane: Lane) -> str:
     said = " / ".join(DASH if share is None else f"{share:.0%}" for share in shares)
     ideal = lane.run.get("coverage", {}).get("ideal")
     return said if ideal is None else f"{said}<small>{both('compare.ideal', share=f'{ideal:.0%}')}</small>"
-
-
-def note(text: str | Words) -> str:
-    """Small print, of plain text or of HTML in both languages."""
-    return html.escape(text) if isinstance(text, str) else spans(text)

@@ -13,7 +13,7 @@ from playground.locale import both
 from playground.spec import ModelSpec
 from playground.tabs import common, digit_pad
 from playground.tabs import pixels_panel as panel
-from playground.tabs.latent_panel import chip, cost, page
+from playground.tabs.pieces import chip, cost, page, settling
 from playground.validation import InvalidInput, Term
 
 KIND = "pixels_complete"
@@ -115,6 +115,7 @@ def check(name: Any, pad: Any, mask: Any, label: Any, num: Any, temperature: Any
 
 
 @common.guarded
+@settling(panel.fills_ready)
 def fill(
     name: Any, pad: Any, mask: Any, label: Any, num: Any, temperature: Any, seed: Any, request: gr.Request
 ) -> Iterator[Any]:

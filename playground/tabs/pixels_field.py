@@ -11,7 +11,7 @@ from playground.pixels import Field
 from playground.spec import ModelSpec
 from playground.tabs import common, digit_pad
 from playground.tabs import pixels_panel as panel
-from playground.tabs.latent_panel import page
+from playground.tabs.pieces import page
 from playground.validation import InvalidInput, Term
 
 KIND = "pixels_field"

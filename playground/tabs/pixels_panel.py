@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground import pixels, registry
+from playground import pixels, registry, scoring
 from playground.locale import both
 from playground.pixels import Field, Reading
 from playground.spec import ModelSpec
-from playground.tabs.latent_panel import address, chip, spoken
-from playground.tabs.panels import number
+from playground.tabs.pieces import address, chip, number, spoken
 
 ERASED = (105, 41, 196)  # the brush of the eraser
 _DECADES = 4  # of gradients, from the strongest to the weakest shade
@@ -29,7 +28,7 @@ def reading(found: Reading, spec: ModelSpec, note: str) -> str:
         spec: of the model that read.
         note: HTML, where the picture comes from.
     """
-    bits = pixels.bits_per_dim(found)
+    bits = scoring.bits_per_dim(-found.total, found.x.numel())
     params = {"nats": f"{found.total:.2f}", "bits": f"{bits:.3f}", "dims": found.x.numel()}
     given = both("pixels.without_label" if found.belief is not None else "pixels.given_label")
     return json.dumps({

@@ -13,6 +13,7 @@ from playground.locale import both
 from playground.spec import Control, ModelSpec
 from playground.tabs import about, card_panel, common, dropped, film, mine
 from playground.tabs.film import Film
+from playground.tabs.pieces import settling
 
 ORDER = 10
 TITLE = "sample.title"
@@ -103,7 +104,7 @@ def brought(name: Any, groups: list[str], count: bool) -> list[Any]:
         count: whether the number of pictures becomes the usual one of a published model.
     """
     spec = common.look_up(name, "Samples", elsewhere=True)
-    label = gr.update(interactive=True) if spec.conditional else gr.update(value="any", interactive=False)
+    label = common.label_for(spec)
     num = gr.update(value=spec.published.num_pictures) if spec.published and count else gr.skip()
     visible = (gr.update(visible=spec.name == other) for other in groups)
     numbers = card_panel.strip(spec, own=mine.is_own(name))
@@ -172,6 +173,7 @@ def prepare(
     return spec, seed, validation.label(label, spec), num, validation.controls(spec, controls)
 
 
+@settling(film.blank)
 def run_sample(name: Any, seed: Any, label: Any, num: Any, controls: Any, session: str) -> Iterator[str]:
     """The panel, several times a second while the pictures form, and at last with its film and downloads."""
     spec, seed, label, num, controls = prepare(name, seed, label, num, controls)
@@ -179,7 +181,7 @@ def run_sample(name: Any, seed: Any, label: Any, num: Any, controls: Any, sessio
     with common.RUNS.open(session, KIND, newest=True) as run:
         if spec.published is not None:
             going_on, shown = film.blank("sample.download_goes_on"), partial(film.downloading, spec)
-            yield from common.arriving(spec, run, shown, going_on, film.blank())
+            yield from common.arriving(spec, run, shown, going_on)
             if run.stopped:
                 return
         yield film.live(None, spec, 0.0)

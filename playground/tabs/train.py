@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
-from playground import jobs, locale, registry
+from playground import jobs, locale, registry, validation
 from playground.job import FINAL
 from playground.spec import ModelSpec
 from playground.tabs import common, train_actions, train_charts, train_coach, train_form, train_panel
@@ -59,7 +59,8 @@ def train(
         class_entropy (bits), class_counts and distinct (0 to 1) of more samples where the classifier knows
         the data, images_per_second, seconds_left, samples (a PNG as a data URI, or null) and message.
     """
-    asked = check(model, dataset, seed, num_steps, None, learning_rate, batch_size, MAX_API_STEPS, switches)
+    num_steps = validation.integer(num_steps, "num_steps", 1, MAX_API_STEPS)
+    asked = check(model, dataset, seed, num_steps, None, learning_rate, batch_size, switches=switches)
     owner = common.session(request)
     with common.RUNS.open(owner, "train") as run:
         yield from followed(jobs.worker().submit(owner, asked), run, common.language(request))
@@ -216,6 +217,8 @@ def _connect(form: Form, buttons: Mapping[str, Any], shown: Mapping[str, Any], j
     pace.release(train_actions.slow_down, [job, pace], None, **turned)
     knobs = [knob.component for knob in form.knobs]
     shown["coach"].click(own["advise"], [job, model], knobs, queue=False, **common.RAW)
+    others = [buttons["start"].click, model.input]  # what is shown is of the training before
+    gr.on(others, None, None, shown["pairs"], js="() => ''", queue=False, **common.PRIVATE)
     shown["near"].click(train_actions.neighbours, [job], shown["pairs"], **common.PRIVATE)
     shown["live"].click(train_actions.neighbours_of, [job], shown["pairs"], **common.PRIVATE)
     shown["show"].click(train_actions.replayed, [model], [shown["again"]], **common.PRIVATE)

@@ -80,24 +80,24 @@ def turn(job_id: Any, model: Any, values: Mapping[str, Any], code: str) -> None:
 @common.guarded
 def neighbours(job_id: Any, request: gr.Request) -> str:
     """The training pictures closest to the samples shown."""
-    step, x, images = _shown(job_id)
+    model, step, x, images = _shown(job_id)
     with common.RUNS.open(common.session(request), "neighbours") as run, run.turn():
         rows, distances = diagnosis.nearest(x, images)
-    return train_panel.nearest(x, images[rows], distances, step)
+    return train_panel.nearest(x, images[rows], distances, model, step)
 
 
 @common.guarded
 def neighbours_of(job_id: Any, event: gr.EventData, request: gr.Request) -> str:
     """The training pictures closest to the sample that was clicked."""
-    step, x, images = _shown(job_id)
+    model, step, x, images = _shown(job_id)
     place = validation.integer(getattr(event, "sample", None), Term("train.sample"), 0, len(x) - 1)
     with common.RUNS.open(common.session(request), "neighbours") as run, run.turn():
         rows, distances = diagnosis.closest(x[place], images, NUM_CLOSEST)
-    return train_panel.closest(x[place], images[rows], distances, step)
+    return train_panel.closest(x[place], images[rows], distances, model, step)
 
 
-def _shown(job_id: Any) -> tuple[int, Tensor, Tensor]:
-    """The update of the latest samples, they (B, C, H, W) uint8, and the training pictures."""
+def _shown(job_id: Any) -> tuple[str, int, Tensor, Tensor]:
+    """A model's title, the step of its latest samples, they (B, C, H, W) uint8, and the training pictures."""
     view = jobs.worker().view(job_id)
     if not view.moments:
         raise InvalidInput("train.no_samples")
@@ -105,7 +105,7 @@ def _shown(job_id: Any) -> tuple[int, Tensor, Tensor]:
     step, x = view.moments[-1]
     if x.shape[1:] != images.shape[1:]:  # of pairs: a translation is shown beside the true picture
         raise InvalidInput("train.no_neighbours")
-    return step, x, images
+    return view.request.spec.title, step, x, images
 
 
 @common.guarded

@@ -128,7 +128,8 @@ def _pairs(losses: Losses, names: Collection[str], limit: int) -> dict[str, svg.
 def main_chart(losses: Losses, last_step: float | None, marks: Sequence[tuple[float, Words]] = ()) -> str:
     """The losses, and the `marks_of` what was turned."""
     curves = _pairs(losses, main_names(losses), _POINTS)
-    return svg.curves_svg(curves, width=WIDTH, height=HEIGHT, last_step=last_step, marks=marks)
+    sizes: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, "last_step": last_step}
+    return svg.curves_svg(curves, **sizes, marks=marks, axis=words("train.axis"))
 
 
 def small_chart(chart: Chart, losses: Losses, last_step: float | None, changes: Changes = ()) -> str:
@@ -140,7 +141,7 @@ def small_chart(chart: Chart, losses: Losses, last_step: float | None, changes: 
     lines = [(float(step), None) for step, _ in changes if step][-_MAX_MARKS:]
     drawn = svg.curves_svg(
         curves, width=_SMALL[0], height=_SMALL[1], last_step=last_step, title=label, bounds=chart.bounds,
-        goals=chart.goals, log=log, marks=lines, colour=chart.colour,
+        goals=chart.goals, log=log, marks=lines, colour=chart.colour, axis=words("train.axis"),
     )  # fmt: skip
     caption = both(f"train.chart.{chart.key}") if chart.key else html.escape(chart.names[0])
     return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>"

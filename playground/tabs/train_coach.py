@@ -7,7 +7,6 @@ under the pointer is never replaced. The place is there from the start, and does
 import html
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from playground import coach, locale
@@ -16,11 +15,11 @@ from playground.job import JobView
 from playground.locale import both
 from playground.spec import ModelSpec
 from playground.svg import short
+from playground.tabs.pieces import page
 from playground.tabs.train_panel import named
 
-_PAGE = Path(__file__).parent / "page"
-STYLE = (_PAGE / "train_coach.css").read_text(encoding="utf-8")
-SCRIPT = (_PAGE / "train_coach.js").read_text(encoding="utf-8")
+STYLE = page("train_coach.css")
+SCRIPT = page("train_coach.js")
 SKELETON = (
     f'<section class="coach"><p class="quiet">{both("train.coach_waits")}</p>'
     '<div class="items" role="status"></div><div class="about"></div></section>'

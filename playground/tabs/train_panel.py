@@ -7,7 +7,6 @@ import html
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -17,18 +16,16 @@ from playground.job import JobView
 from playground.locale import both, spans
 from playground.spec import ModelSpec, Words
 from playground.tabs import train_charts
-from playground.tabs.latent_panel import spoken
+from playground.tabs.pieces import DASH, page, spoken
 from playground.tabs.train_request import data_title, notes, turned
 
-DASH = "–"
 _MAX_CHANGES = 8  # in the list below the curves
 
-_PAGE = Path(__file__).parent / "page"
-STYLE = (_PAGE / "train.css").read_text(encoding="utf-8")
-CHARTS_STYLE = (_PAGE / "train_charts.css").read_text(encoding="utf-8")
-FILM_STYLE = (_PAGE / "train_film.css").read_text(encoding="utf-8")
-LIVE_SCRIPT = (_PAGE / "train_live.js").read_text(encoding="utf-8")
-FILM_SCRIPT = (_PAGE / "train_film.js").read_text(encoding="utf-8")
+STYLE = page("train.css")
+CHARTS_STYLE = page("train_charts.css")
+FILM_STYLE = page("train_film.css")
+LIVE_SCRIPT = page("train_live.js")
+FILM_SCRIPT = page("train_film.js")
 
 
 def film_skeleton() -> str:
@@ -130,13 +127,14 @@ def named(values: Mapping[str, Any], spec: ModelSpec) -> str:
     return spans(Words(*map(html.escape, turned(values, spec)))) if values else ""
 
 
-def nearest(samples: Tensor, found: Tensor, distances: Tensor, step: int) -> str:
+def nearest(samples: Tensor, found: Tensor, distances: Tensor, model: str, step: int) -> str:
     """Samples and the training pictures closest to them.
 
     Args:
         samples: (B, C, H, W) uint8.
         found: the same shape, the pictures closest to them.
         distances: (B,) root mean square differences of the pixels, 0 to 255.
+        model: whose samples they are.
         step: of the samples.
     """
     mine, theirs = spoken("train.sample"), spoken("train.real")
@@ -145,19 +143,19 @@ def nearest(samples: Tensor, found: Tensor, distances: Tensor, step: int) -> str
         "</figure>"
         for sample, real, distance in zip(samples, found, distances.tolist(), strict=True)
     ]
-    about = both("train.nearest_about", step=f"{step:,}")
+    about = both("train.nearest_about", model=model, step=f"{step:,}")
     return f'<div class="nearest"><p>{about}</p><div class="pairs">{"".join(pairs)}</div></div>'
 
 
-def closest(sample: Tensor, found: Tensor, distances: Tensor, step: int) -> str:
-    """One sample (C, H, W) uint8 and, closest first, (N, C, H, W) training pictures at (N,) distances."""
+def closest(sample: Tensor, found: Tensor, distances: Tensor, model: str, step: int) -> str:
+    """A sample (C, H, W) uint8 of a model and, closest first, (N, C, H, W) pictures at (N,) distances."""
     mine, theirs = spoken("train.sample"), spoken("train.real")
     cells = [f"<figure>{_tile(sample, mine)}<figcaption>{both('train.this_sample')}</figcaption></figure>"]
     cells += [
         f"<figure>{_tile(real, theirs)}<figcaption>{distance / 255:.2f}</figcaption></figure>"
         for real, distance in zip(found, distances.tolist(), strict=True)
     ]
-    about = both("train.closest_about", step=f"{step:,}", num=len(found))
+    about = both("train.closest_about", model=model, step=f"{step:,}", num=len(found))
     return f'<div class="nearest"><p>{about}</p><div class="pairs">{"".join(cells)}</div></div>'
 
 

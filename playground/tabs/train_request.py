@@ -2,15 +2,12 @@
 
 import json
 import math
-import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from playground import figures, jobs, locale, previews, registry, validation, weights
+from playground import figures, jobs, locale, previews, registry, scratch, validation, weights
 from playground.data import pairs
 from playground.job import JobView, Request
 from playground.schedules import idle, switches_of
@@ -19,7 +16,6 @@ from playground.validation import Term, say
 
 DATASETS = ("mnist", "fashion_mnist")  # of one shape, so that a model of one can be trained on the other
 MAX_STEPS, MAX_API_STEPS, MAX_MINUTES, MAX_BATCH = 100_000, 2_000, 120.0, 1024
-_KEEP_FILES = 6 * 3600.0
 
 
 def datasets(spec: ModelSpec) -> tuple[str, ...]:
@@ -135,17 +131,10 @@ def files(job_id: str) -> tuple[Path, Path]:
     """Weights and card of a job that is over, written where gradio may serve them; old ones go."""
     model, card = jobs.worker().result(job_id)
     content, card = weights.pack(model.state_dict(), card)
-    root = _folder()
-    for old in root.iterdir():
-        if time.time() - old.stat().st_mtime > _KEEP_FILES:
-            old.unlink(missing_ok=True)
+    root = scratch.folder("trained")
+    scratch.sweep(root)
     stem = f"{card['name']}-{card['dataset']}-step{card['num_steps']}-{card['sha256'][:8]}"
     paths = root / f"{stem}.safetensors", root / f"{stem}.json"
     weights.atomic_write(paths[0], content)
     weights.atomic_write(paths[1], (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
     return paths
-
-
-@cache
-def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="trained-"))

@@ -18,7 +18,7 @@ from playground.tabs import (
     translate_request,
     translate_source,
 )
-from playground.tabs.latent_panel import settled, stopped
+from playground.tabs.pieces import settled, stopped
 from playground.tabs.translate_panel import Lane
 from playground.tabs.translate_request import Asked
 from playground.translating import Route, Translated

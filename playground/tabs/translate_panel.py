@@ -12,7 +12,7 @@ from torch import Tensor
 from playground import data, figures, registry, translating
 from playground.locale import both, spans, words
 from playground.spec import ModelSpec
-from playground.tabs.latent_panel import chip, cost, page, spoken
+from playground.tabs.pieces import chip, cost, page, spoken
 from playground.tabs.translate_request import Asked
 from playground.translating import Translated
 

@@ -11,7 +11,7 @@ from playground import hub, registry, translating
 from playground.locale import both, spans
 from playground.spec import ModelSpec, Words
 from playground.tabs import about, common, translate_panel
-from playground.tabs.latent_panel import chip
+from playground.tabs.pieces import chip, settling
 from playground.validation import InvalidInput, Term, choice
 
 KIND = "translate_published"
@@ -53,6 +53,10 @@ def spoken(spec: ModelSpec, direction: str) -> Words:
     return Words(f"{a.en} → {b.en} · {size}", f"{a.zh} → {b.zh} · {size}")
 
 
+def _idle(status: str = "") -> str:
+    return json.dumps({"busy": False, "status": status, "body": ""})
+
+
 @common.guarded
 def explain(way: Any) -> str:
     """What the generator is, where it comes from, its size and its licence."""
@@ -61,6 +65,7 @@ def explain(way: Any) -> str:
 
 
 @common.guarded
+@settling(_idle)
 def show(way: Any, given: Any, request: gr.Request) -> Iterator[str]:
     """Download what is missing, then translate the picture there and back."""
     spec, direction = offered()[choice(way, Term("translate.route"), offered())]
@@ -69,7 +74,7 @@ def show(way: Any, given: Any, request: gr.Request) -> Iterator[str]:
     x, session = translating.read(spec, direction, given), common.session(request)
     with common.RUNS.open(session, KIND, newest=True) as run:
         going_on = _idle(both("translate.download_goes_on"))
-        yield from common.arriving(spec, run, partial(_downloading, spec), going_on, _idle(""))
+        yield from common.arriving(spec, run, partial(_downloading, spec), going_on)
         if run.stopped:
             return
         yield translate_panel.busy()
@@ -83,10 +88,6 @@ def show(way: Any, given: Any, request: gr.Request) -> Iterator[str]:
 def _downloading(spec: ModelSpec, share: float) -> str:
     facts = both("sample.downloaded", percent=round(100 * share), megabytes=hub.megabytes(spec))
     return json.dumps({"busy": True, "status": f"{chip('running')}<span>{facts}</span>"})
-
-
-def _idle(status: str) -> str:
-    return json.dumps({"busy": False, "status": status, "body": ""})
 
 
 def stop_published(request: gr.Request) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from playground.locale import both
 from playground.tabs import diffuse_panel as panel
+from playground.tabs import pieces
 from playground.velocity import MIXES, apart, straightness, toy_points, toy_velocity, toy_walk
 
 TOYS = ("eight_gaussians", "two_moons", "checkerboard", "spiral")
@@ -28,15 +29,15 @@ def skeleton() -> str:
     )
     planes = "".join(
         f'<figure data-way="{name}" style="--c:var(--pg-{index})"><h3>{both(f"velocity.{name}")}</h3>'
-        f'<canvas role="img" aria-label="{panel.spoken(f"velocity.{name}")}"></canvas>'
+        f'<canvas role="img" aria-label="{pieces.spoken(f"velocity.{name}")}"></canvas>'
         f"<figcaption>{both('velocity.plane_says')}</figcaption></figure>"
         for index, name in enumerate(MIXES)
     )
     return (
         f'<div class="field"><div class="choices" role="group">{both("velocity.euler_steps")}{buttons}</div>'
         f'<div class="planes">{planes}</div><div class="pg-scrub"><button type="button" class="play" '
-        f'aria-label="{panel.spoken("sample.play")}">▶</button><input type="range" class="slider" min="0" '
-        f'max="{_FRAMES - 1}" value="0" aria-label="{panel.spoken("velocity.time")}"><output></output></div>'
+        f'aria-label="{pieces.spoken("sample.play")}">▶</button><input type="range" class="slider" min="0" '
+        f'max="{_FRAMES - 1}" value="0" aria-label="{pieces.spoken("velocity.time")}"><output></output></div>'
         f'<p class="hint">{both("velocity.plane_hint")}</p>'
         f'<p class="hint">{both("velocity.plane_why")}</p></div>'
     )

@@ -10,9 +10,8 @@ from playground.judge import Metrics
 from playground.locale import both, words
 from playground.spec import ModelSpec
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import diffuse_panel as panel
+from playground.tabs import pieces
 from playground.tabs.diffuse_restore_panel import sheet
-from playground.tabs.panels import DASH
 from playground.velocity import Trail
 
 NUM_FRAMES = 13  # of a film, at equal times
@@ -77,21 +76,11 @@ def walked(trails: Sequence[Trail], shorts: Mapping[str, Mapping[int, Short]], s
         numbers = (f"{own.bend:.3f}", f"{left.bend:.3f}", f"{own.detour:.2f}", f"{left.detour:.2f}")
         lines.append([trail.spec.title, *(f"<b>{number}</b>" for number in numbers)])
     num = len(trails[0].xs[0])
-    heads = ("head_model", "head_bend", "head_bend_left", "head_detour", "head_detour_left")
-    note = _table(heads, lines) + f"<p>{both('velocity.straight_note', num=num, steps=steps)}</p>"
+    heads = [f"velocity.head_{key}" for key in ("model", "bend", "bend_left", "detour", "detour_left")]
+    note = pieces.table(heads, lines) + f"<p>{both('velocity.straight_note', num=num, steps=steps)}</p>"
     note += few(shorts) + f"<p>{both('velocity.off_note', steps=steps)}</p>"
     status = both("velocity.walked_status", num=num, seed=seed)
     return lanes.final(shown, marks(), status, note=note)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table that scrolls in itself where the page is narrow; heads are keys, cells HTML."""
-    line = "".join(f'<th scope="col">{both(f"velocity.{head}")}</th>' for head in heads)
-    body = "".join(
-        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
-        for name, *cells in rows
-    )
-    return f'<div class="pg-scroll"><table><thead><tr>{line}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def few(shorts: Mapping[str, Mapping[int, Short]]) -> str:
@@ -114,13 +103,13 @@ def few(shorts: Mapping[str, Mapping[int, Short]]) -> str:
 def _cell(short: Short | None, count: int) -> str:
     """A picture and its numbers; evaluations are told where they are not one a step."""
     if short is None:
-        return f"<td>{DASH}</td>"
+        return f"<td>{pieces.DASH}</td>"
     far = "" if short.far is None else both("velocity.far", value=f"{short.far:.2f}")
     right = "" if short.right is None else both("velocity.right", share=f"{short.right:.0%}")
     nfe = "" if short.nfe == count else both("velocity.nfe", num=short.nfe)
     facts = "<br>".join(part for part in (nfe, far, right) if part)
     style = "width:116px;display:block;image-rendering:pixelated;margin:0 0 4px"
-    picture = f'<img src="{panel.address(sheet(short.x))}" alt="" style="{style}">'
+    picture = f'<img src="{pieces.address(sheet(short.x))}" alt="" style="{style}">'
     return f'<td style="vertical-align:top">{picture}<small>{facts}</small></td>'
 
 
@@ -152,7 +141,8 @@ def compared(both_of: Sequence[Denoiser], seed: int, num_test: int) -> str:
         entropy = one.metrics["class_entropy"]["value"]
         lines.append([one.spec.title, *(f"<b>{value:.0%}</b>" for value in seen), f"<b>{entropy:.2f}</b>"])
     num = len(both_of[0].trail.xs[0])
-    note = _table(("head_model", "head_confidence", "head_precision", "head_entropy"), lines)
+    heads = [f"velocity.head_{key}" for key in ("model", "confidence", "precision", "entropy")]
+    note = pieces.table(heads, lines)
     note += f"<p>{both('velocity.judged_note', num=num)}</p>{curves(both_of, num_test)}"
     return lanes.final(shown, marks(), both("velocity.compared_status", num=num, seed=seed), note=note)
 

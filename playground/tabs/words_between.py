@@ -9,9 +9,8 @@ import gradio as gr
 from playground import illustrating
 from playground.illustrating import Film
 from playground.locale import both
-from playground.tabs import common, dropped, words_panel
+from playground.tabs import common, dropped, pieces, words_panel
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import diffuse_panel as panel
 from playground.tabs.words_draw import follow, form, values
 from playground.tabs.words_request import ANY, FIRST, MAX_BETWEEN, MAX_CHARACTERS, check
 from playground.validation import InvalidInput
@@ -62,6 +61,7 @@ def restore(content: Any, request: gr.Request) -> list[Any]:
 
 
 @common.guarded
+@pieces.settled
 def walk(
     request: gr.Request, name: Any, prompt: Any, other: Any, num: Any, style: Any, guidance: Any, steps: Any,
     seed: Any,
@@ -70,7 +70,7 @@ def walk(
     asked = check(name, prompt, style, guidance, steps, seed, "", other=other or "", num=num)
     throttle, session, moment, seconds = common.Throttle(), common.session(request), None, 0.0
     with common.RUNS.open(session, KIND, newest=True) as run:
-        yield panel.busy(0.0)
+        yield pieces.busy(0.0)
         with run.turn():
             way = illustrating.way(common.obtain(name, session), asked)
         while not run.stopped:
@@ -86,7 +86,7 @@ def walk(
         if run.superseded:
             yield gr.skip()
         elif moment is None:
-            yield panel.stopped()
+            yield pieces.stopped()
         else:
             yield words_panel.between(asked, moment, seconds, "stopped" if run.stopped else "done")
 
@@ -120,4 +120,4 @@ def words_between(
             raise InvalidInput("latent.was_stopped")
     last, top = film.moments[-1], asked.num - 1
     mix = [round(i / top, 4) for i in range(asked.num)]
-    return {"png": panel.address(last.x0_hat, asked.num), "mix": mix, "nfe": last.nfe}
+    return {"png": pieces.address(last.x0_hat, asked.num), "mix": mix, "nfe": last.nfe}
