@@ -9,6 +9,7 @@ from torch import Tensor
 
 from playground import judge, wording
 from playground.nn import randn
+from playground.slots import Slots
 from playground.spec import FollowsWords, GenerativeModel, ModelSpec, WordStep
 
 MAX_FRAMES = 25  # of a film; of longer ways some moments are left out
@@ -56,7 +57,7 @@ class Verdict(NamedTuple):
     Attributes:
         category: that it sees.
         share: of its belief.
-        nearest: training emoji whose features are nearest.
+        nearest: training emoji, first the one that the words name, then those nearest by their pixels.
     """
 
     category: str
@@ -69,14 +70,11 @@ class Film:
     """The moments of a way, at most `MAX_FRAMES`, the last one among them."""
 
     moments: list[WordStep] = field(default_factory=list)
-    _slot: int = -1
+    _slots: Slots = field(default_factory=lambda: Slots(MAX_FRAMES))
 
     def add(self, moment: WordStep) -> None:
-        """Keep a moment if it is the first of its slot, and the last in any case."""
-        slot = (moment.step - 1) * (MAX_FRAMES - 1) // max(moment.num_steps, MAX_FRAMES)
-        slot = moment.step if moment.num_steps <= MAX_FRAMES else slot
-        if slot > self._slot or moment.step == moment.num_steps:
-            self._slot = slot
+        """Keep a moment if `Slots` wants it."""
+        if self._slots.wants(moment.step, moment.num_steps):
             self.moments.append(moment)
 
     def maps(self, word: int) -> list[Tensor]:
@@ -115,8 +113,9 @@ def overlay(picture: Tensor, grid: Tensor) -> Tensor:
     return faint.expand(-1, 3, -1, -1) * (1 - 0.85 * heat) + orange * 0.85 * heat
 
 
-def verdict(x: Tensor, classes: tuple[str, ...]) -> Verdict:
-    """What the classifier sees in a picture (1, 3, H, W), and the training emoji that resemble it."""
+def verdict(x: Tensor, asked: Asked, classes: tuple[str, ...]) -> Verdict:
+    """What the classifier sees in a picture (1, 3, H, W), and the training emoji to hold beside it."""
     seen = judge.look(x, judge.of(wording.NAMED) or judge.NAME)[1].softmax(1)[0]
     best = int(seen.argmax())
-    return Verdict(classes[best], float(seen[best]), wording.nearest(x)[0])
+    near = wording.nearest(x, known_as=wording.named(asked.prompt, asked.style))
+    return Verdict(classes[best], float(seen[best]), near)

@@ -7,6 +7,8 @@ category is what saying always the same would give. A second number does without
 held-out pictures of the same style, is the one that was asked for among the five whose features are nearest?
 """
 
+from collections.abc import Collection
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from playground import data, judge
 from playground.data import emoji
+from playground.data import words as vocabulary
 from playground.data.emoji import STYLES
 from playground.judge import Metrics, entry
 from playground.measuring import SEED, Clock, Part, Steps
@@ -22,6 +25,7 @@ from playground.spec import FollowsWords, GenerativeModel, ModelSpec
 
 NAMED = "emoji_named"
 TOP = 5
+SIDE = 32  # pixels at which a drawing is compared with training emoji: ragged outlines count for less
 _BATCH = 96
 _MAX_SEEN = 192  # captions of training emoji that are drawn for comparison
 
@@ -33,14 +37,16 @@ class Neighbour(NamedTuple):
         place: in `emoji.load_named`.
         name: of the emoji.
         style: whose hand it is.
-        similarity: cosine of the classifier's features, 1 for the same picture.
+        distance: root mean square of the differences of all pixels, from 0 (the same picture) to 255.
+        named: whether the words name it.
         image: (3, 64, 64) uint8.
     """
 
     place: int
     name: str
     style: str
-    similarity: float
+    distance: float
+    named: bool
     image: Tensor
 
 
@@ -54,27 +60,53 @@ def places(split: str) -> list[int]:
     return data.load(NAMED, split).labels.tolist()
 
 
-@torch.no_grad()
-def nearest(x: Tensor, num: int = 3) -> list[list[Neighbour]]:
-    """The training emoji whose features are nearest: (B, 3, 64, 64) -> `num` for each, the nearest first.
+def named(prompt: str, style: str = "") -> set[int]:
+    """The places of all emoji that a prompt is the name of, in a style or in both; held-out ones too."""
+    asked, num, found = vocabulary.split(prompt), len(emoji.entries()), set()
+    for index, one in enumerate(emoji.entries()):
+        if asked in (vocabulary.split(one["name"]), vocabulary.split(one["short_name"])):
+            found |= {number * num + index for number, hand in enumerate(STYLES) if style in ("", hand)}
+    return found
 
-    Raises:
-        WeightsError: if there is no emoji classifier.
+
+def nearest(x: Tensor, num: int = 3, known_as: Collection[int] = ()) -> list[Neighbour]:
+    """The training emoji that a person would hold beside a picture: by pixels, for features see a kind only.
+
+    Args:
+        x: (1, 3, 64, 64) in [-1, 1].
+        num: how many, the nearest first.
+        known_as: places of emoji that the words name (`named`); the nearest of them goes before the others.
     """
-    known = F.normalize(judge.features(NAMED, "train", 256), dim=1)
-    found = F.normalize(judge.look(x, _judge())[0], dim=1) @ known.T
+    distances = (_small() - _shrunk(data.to_uint8(x.cpu()))).square().mean(dim=1).sqrt()
     images, labels = data.load(NAMED).images, places("train")
-    rows = []
-    for similarities in found:
-        best = similarities.topk(num)
-        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        rows.append([_neighbour(labels[i], images[i], value) for i, value in pairs])
-    return rows
+    order = distances.argsort().tolist()
+    first = [row for row in order if labels[row] in known_as][:1]
+    rows = first + [row for row in order if row not in first][:num]
+    return [_neighbour(labels[row], images[row], float(distances[row]), row in first) for row in rows]
 
 
-def _neighbour(place: int, image: Tensor, similarity: float) -> Neighbour:
+@cache
+def apart() -> float:
+    """The median distance of two training emoji taken at random, which says what is far."""
+    small = _small()
+    other = small[torch.randperm(len(small), generator=torch.Generator().manual_seed(SEED))]
+    return float((small - other).square().mean(dim=1).sqrt().median())
+
+
+@cache
+def _small() -> Tensor:
+    """All training emoji as they are compared, (N, 3 SIDE SIDE)."""
+    return _shrunk(data.load(NAMED).images)
+
+
+def _shrunk(images: Tensor) -> Tensor:
+    """(B, 3, 64, 64) uint8 -> (B, 3 SIDE SIDE), from 0 to 255."""
+    return F.avg_pool2d(images.float(), emoji.SIDE // SIDE).flatten(1)
+
+
+def _neighbour(place: int, image: Tensor, distance: float, named: bool) -> Neighbour:
     style, index = divmod(place, len(emoji.entries()))
-    return Neighbour(place, emoji.entries()[index]["name"], STYLES[style], similarity, image)
+    return Neighbour(place, emoji.entries()[index]["name"], STYLES[style], distance, named, image)
 
 
 def _judge() -> str:
@@ -150,4 +182,4 @@ def _mean(right: Tensor) -> float:
     return round(right.double().mean().item(), 4)
 
 
-__all__ = ["Metrics", "Neighbour", "caption", "measure", "nearest", "places"]
+__all__ = ["Metrics", "Neighbour", "apart", "caption", "measure", "named", "nearest", "places"]

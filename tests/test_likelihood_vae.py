@@ -4,6 +4,8 @@ import copy
 import json
 import math
 import re
+import statistics
+from weakref import WeakKeyDictionary
 
 import gradio as gr
 import pytest
@@ -14,8 +16,8 @@ from torch.distributions import Normal, kl_divergence
 
 from playground import bounds, data, registry, scoring
 from playground.nn import kl_to_prior
-from playground.tabs import latent_panel, posterior_panel
 from playground.tabs import likelihood_vae as section
+from playground.tabs import pieces, posterior_panel
 from playground.validation import InvalidInput
 
 NAMES = registry.names("HasPosterior")
@@ -49,8 +51,11 @@ def test_the_terms_are_the_models_bound(name):
     torch.testing.assert_close(seen.kl, kl_divergence(Normal(seen.mu, seen.std), prior), rtol=1e-3, atol=1e-4)
     many = None if labels is None else labels.expand(200)
     bound = model.log_prob(x.expand(200, -1, -1, -1), many, generator=rng(1))
-    assert seen.elbo == pytest.approx(bound.mean().item(), abs=6 * bound.std().item() / 200**0.5 + 0.05)
-    assert seen.elbo == pytest.approx(seen.log_px - seen.kl.sum().item(), rel=1e-6)
+    spread = 6 * bound.std().item() / 200**0.5 + 0.05
+    assert seen.elbo.value == pytest.approx(bound.mean().item(), abs=spread)
+    assert seen.elbo.value == pytest.approx(seen.log_px - seen.kl.sum().item(), rel=1e-6)
+    log_px, *_ = model.draws(x, 200, rng(2), labels)
+    assert seen.log_px == pytest.approx(log_px.mean().item(), abs=spread + log_px.std().item() / 2)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -65,8 +70,8 @@ def test_a_drawing_the_model_finds_impossible_costs_what_the_model_says(name):
     seen = bounds.look(model, x, label)
     weights = model.log_weights(x, 500, rng(1), None if label is None else torch.tensor([label]))
     assert seen.log_px == pytest.approx(-60 * 120, rel=0.05)
-    assert seen.elbo == pytest.approx(weights.mean().item(), abs=4 * weights.std().item() / 8**0.5)
-    assert seen.elbo == pytest.approx(bounds.tightness(weights)[1], rel=0.01)
+    assert seen.elbo.value == pytest.approx(weights.mean().item(), abs=5 * seen.elbo.error)
+    assert seen.elbo.value == pytest.approx(bounds.tightness(weights)[1], rel=0.01)
 
 
 def test_a_model_with_labels_decides_where_none_is_given():
@@ -75,6 +80,20 @@ def test_a_model_with_labels_decides_where_none_is_given():
     seen = bounds.look(model, x)
     assert seen.label == int(model.guess(x))
     assert bounds.look(model, x, label=(seen.label + 1) % 10).elbo != seen.elbo
+
+
+def test_the_error_is_the_spread_of_the_estimates():
+    weights = 7 * torch.randn(400, bounds.NUM_CODES, generator=rng(), dtype=torch.float64) - 100
+    found = [bounds.estimate(row) for row in weights]
+    error = statistics.mean(one.error for one in found)
+    assert error == pytest.approx(statistics.stdev(one.value for one in found), rel=0.15)
+    assert error < 1 and all(one.num == bounds.NUM_CODES for one in found)
+
+
+def test_numbers_are_no_finer_than_their_error():
+    assert [posterior_panel.nats(101.27, error) for error in (0.0, 0.3, 0.5, 1.8)] == [
+        "101.3", "101.3", "101", "101",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,7 +113,7 @@ def test_tightness_rises_from_the_mean_weight_to_their_log_mean():
     log_weights = 3 * torch.randn(500, generator=rng(), dtype=torch.float64)
     found = bounds.tightness(log_weights)
     assert list(found) == list(bounds.STOPS)
-    assert found[1] == pytest.approx(log_weights.mean().item(), abs=1.0)
+    assert found[1] == pytest.approx(log_weights.mean().item()), "the ELBO that the terms show"
     assert found[500] == pytest.approx((log_weights.logsumexp(0) - math.log(500)).item())
     values = list(found.values())
     assert all(b > a - 0.15 for a, b in zip(values, values[1:], strict=False))
@@ -116,7 +135,7 @@ def test_drawing_moves_the_panel(untrained):
     assert "bits/dim" in got["terms"] and "nats" in got["terms"] and "ELBO" in got["terms"]
     assert got["label"] == ""
     assert re.search(r"<b>2</b> network evaluations · <b>[\d.,]+</b> ms", got["cost"]), "there and back"
-    assert 'class="cost"' in posterior_panel.skeleton() and "got.cost" in latent_panel.page("posterior.js")
+    assert 'class="cost"' in posterior_panel.skeleton() and "got.cost" in pieces.page("posterior.js")
     labelled = json.loads(section.look(LABELLED, "3", "test:0", asked()))
     assert "<b>3</b>" in labelled["label"] and labelled["of"] != got["of"]
 
@@ -138,6 +157,51 @@ def test_measuring_ends_with_a_curve_and_the_cards(untrained):
     assert "<svg" in updates[-1] and "500" in updates[-1] and 'class="classes"' not in updates[-1]
     assert updates[-1].count("<tr>") == 1 + len(NAMES)
     assert 'class="classes"' in measured(LABELLED)[-1]
+
+
+def costs(terms):
+    """Number and error of reconstruction, KL and bound, and the codes behind them, as a panel shows them."""
+    found = re.findall(r"<b>([-\d.]+) nats(?:<small>± ([\d.]+)</small>)?</b>", terms)
+    return found, int(re.search(r"from (\d+) codes", terms)[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_places_show_the_same_bound_once_it_is_measured(name, untrained, monkeypatch):
+    monkeypatch.setattr(bounds, "_MEASURED", WeakKeyDictionary())
+
+    def shown(pad):
+        return costs(json.loads(section.look(name, "any", pad, asked()))["terms"])
+
+    (paid, kl, whole), codes = shown("test:1")
+    other = shown("test:2")
+    assert codes == bounds.NUM_CODES >= 64 and paid[1] == whole[1] != "" and kl[1] == ""
+    said = re.search(r"ELBO <b>([-\d.]+) ± ([\d.]+)</b>", measured(name, pad="test:1")[-1])
+    (_, _, after), codes = shown("test:1")
+    assert codes == bounds.NUM_WEIGHTS and after == (said[1].removeprefix("-"), said[2])
+    assert abs(float(whole[0]) - float(after[0])) <= 4 * float(whole[1]) + 1, "the estimate held"
+    assert shown("test:2") == other, "another picture keeps its own"
+    answer = section.posterior(name, "test:1", "any", asked())
+    assert answer["elbo"] == pytest.approx(answer["iwae"]["1"]) and answer["error"] > 0
+    assert posterior_panel.nats(-answer["elbo"], answer["error"]) == after[0]
+
+
+def test_measured_pictures_do_not_pile_up(monkeypatch):
+    monkeypatch.setattr(bounds, "_MEASURED", WeakKeyDictionary())
+    monkeypatch.setattr(bounds, "_MAX_KEPT", 3)
+    model, found = fresh(NAME), pictures(NAME, 1)[0]
+    for place in range(5):
+        x = torch.where(torch.arange(784).view(1, 1, 28, 28) < place, 1.0, found)
+        seen = bounds.keep(model, bounds.look(model, x), torch.randn(500, generator=rng()))
+        assert bounds.look(model, x).elbo == seen.elbo and seen.elbo.num == 500
+    assert len(bounds._MEASURED[model]) == 3
+
+
+def test_after_measuring_the_panel_above_is_sent_again():
+    with gr.Blocks() as page:
+        section.build()
+    one = next(f for f in page.fns.values() if f.name == "measure")
+    then = [f for f in page.fns.values() if f.name == "look" and f.trigger_after == one._id]
+    assert len(then) == 1 and then[0].trigger_only_on_success
 
 
 def test_stopping_shows_the_cards_again(untrained):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from app_helpers import asked, opened, refused, updates
 
-from playground import figures, illustrating, judge, registry, wording
+from playground import figures, illustrating, registry, wording
 from playground.data import emoji
 from playground.illustrating import Film
 from playground.locale import table
@@ -18,13 +18,6 @@ from playground.tabs import common, sample, words_between, words_draw, words_pan
 from playground.validation import InvalidInput
 
 NAME = registry.names("FollowsWords")[0]
-
-
-@pytest.fixture
-def few_known(monkeypatch):
-    """Two training emoji instead of 3,430, whose features take a while."""
-    known = torch.rand(3430, registry.build(judge.of("emoji")).num_features, generator=torch.Generator())
-    monkeypatch.setattr(judge, "features", lambda *_: known)
 
 
 def values(**changes):
@@ -52,7 +45,7 @@ def test_the_longest_prompt_leaves_room_for_its_style():
     assert model.words(found.caption)[-1] == "noto"
 
 
-def test_every_step_and_every_word_is_shown(untrained, few_known):
+def test_every_step_and_every_word_is_shown(untrained):
     shown = draw()
     last = shown[-1]
     assert shown[0]["busy"] and not last["busy"] and "pg-done" in last["status"]
@@ -66,7 +59,7 @@ def test_every_step_and_every_word_is_shown(untrained, few_known):
     assert 'download="words.png"' in last["downloads"]
 
 
-def test_the_seed_and_the_words_decide_the_picture(untrained, few_known):
+def test_the_seed_and_the_words_decide_the_picture(untrained):
     strips = [draw(**c)[-1]["lanes"][0]["rows"][0]["strip"] for c in ({}, {}, {"seed": 2}, {"prompt": "dog"})]
     assert strips[0] == strips[1] and len(set(strips)) == 3
 
@@ -166,16 +159,30 @@ def test_examples_are_what_their_heading_says():
             assert known.get(prompt, "new") == key, prompt
 
 
-def test_neighbours_are_training_emoji_and_a_training_picture_finds_itself(monkeypatch):
-    known = torch.eye(8).repeat(429, 1)[:3430] + torch.arange(3430)[:, None] * 1e-4
-    monkeypatch.setattr(judge, "features", lambda *_: known)
-    monkeypatch.setattr(judge, "look", lambda x, name: (known[[5]], None))
-    (found,) = wording.nearest(torch.zeros(1, 3, 64, 64), 4)
-    assert found[0].similarity >= found[-1].similarity and found[0].place in wording.places("train")
-    assert all(n.place % len(emoji.entries()) % 10 != 0 for n in found)
+def test_the_panel_computes_until_what_it_resembles_is_there(untrained):
+    shown = draw()
+    assert [("pg-done" in one["status"], "<figure" in one.get("note", "")) for one in shown[-2:]] == [
+        (False, False), (True, True),
+    ]  # fmt: skip
+    assert "pg-running" in shown[-2]["status"] and len(shown[-2]["marks"]) == 3, "its way is there already"
+    assert all("pg-done" not in one["status"] for one in shown[:-1])
 
 
-def test_the_endpoints_answer(untrained, few_known):
+def test_what_it_resembles_is_shown_with_its_measure(untrained):
+    note = draw(prompt="green heart")[-1]["note"]
+    first, *rest = re.findall("<figure.*?</figure>", note)
+    assert len(rest) == 3 and "green heart, Noto" in first and table("en")["words.named"] in first
+    assert not any(table("en")["words.named"] in one for one in rest)
+    for one in (first, *rest):
+        assert all(re.search(rf"{word} <b>\d+</b>", one) for word in ("distance", "距离")) and "%<" not in one
+    for said in ("pixel distance", "32x32", f"about {wording.apart():.0f} apart", "像素距离"):
+        assert said in note
+    answer = words_draw.words(NAME, "green heart", "Noto", steps=1)
+    assert [one["named"] for one in answer["nearest"]] == [True, False, False, False]
+    assert all(0 < one["distance"] < 255 for one in answer["nearest"])
+
+
+def test_the_endpoints_answer(untrained):
     answer = words_draw.words(NAME, "red cat", "Twemoji", steps=2)
     assert answer["words"] == ["red", "cat", "twemoji"] and answer["steps"] == [1, 2]
     assert torch.tensor(answer["attention"]).shape == (3, 8, 8) and len(answer["nearest"]) == 3
@@ -188,7 +195,7 @@ def downloaded(last):
     return base64.b64decode(re.search(r'href="data:image/png;base64,([^"]+)"', last["downloads"])[1])
 
 
-def test_its_png_is_taken_back_and_sample_draws_it_again(untrained, few_known):
+def test_its_png_is_taken_back_and_sample_draws_it_again(untrained):
     last = draw(prompt="red 🐱", style="Twemoji", negative="")[-1]
     content = downloaded(last)
     said, *boxes = words_draw.restore(content, asked())

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from playground import bounds, judge, registry, scoring, validation
-from playground.bounds import NUM_WEIGHTS, Seen
+from playground.bounds import NUM_WEIGHTS, Estimate, Seen
 from playground.locale import both
 from playground.spec import ModelSpec
 from playground.tabs import common, digit_pad
 from playground.tabs import posterior_panel as panel
-from playground.tabs.latent_panel import address, page
+from playground.tabs.pieces import address, page, settling
 from playground.tabs.runs import Run
 from playground.validation import InvalidInput
 
@@ -49,7 +49,11 @@ def build() -> None:
     for component in (pad, label):
         component.input(look, inputs, shown, **latest)
     name.input(choose, inputs, [shown, label], **latest)
-    run.click(measure, inputs, tight, concurrency_limit=None, trigger_mode="multiple", **common.RAW)
+    measured = run.click(
+        measure, inputs, tight, concurrency_limit=None, trigger_mode="multiple", **common.RAW
+    )
+    # the bound above becomes the measured one
+    measured.success(look, inputs, shown, queue=False, **common.RAW)
     halt.click(stop, queue=False, **common.PRIVATE)
     common.on_show(refresh, None, name)
     common.on_show(look, inputs, shown)
@@ -110,6 +114,7 @@ def stop(request: gr.Request) -> None:
 
 
 @common.guarded
+@settling(panel.before)
 def measure(name: Any, label: Any, pad: Any, request: gr.Request) -> Iterator[Any]:
     """How tight the bound of this picture is, and which label explains it."""
     spec, label = check(name, label)
@@ -119,21 +124,21 @@ def measure(name: Any, label: Any, pad: Any, request: gr.Request) -> Iterator[An
             model = common.obtain(name, session)
             x = read(pad, model)
             seen = bounds.look(model, x, label)
-        yield panel.tight({}, [], 0.0)
+        yield panel.tight({}, [], None, 0.0)
         parts: list[Tensor] = []
         for part in weigh(model, x, seen, run):
             parts.append(part)
-            yield panel.tight({}, [], len(parts) * _CHUNK / (NUM_WEIGHTS + _CHUNK))
-        classes: list[float] = []
-        if spec.conditional and not run.stopped:
+            yield panel.tight({}, [], None, len(parts) * _CHUNK / (NUM_WEIGHTS + _CHUNK))
+        if not run.stopped:
             with run.turn():
-                classes = by_label(model, x)
+                seen = bounds.keep(model, seen, torch.cat(parts))
+        classes = list(by_label(model, x, run)) if spec.conditional else []
         if run.superseded:
             yield gr.skip()
         elif run.stopped:
             yield panel.before()
         else:
-            yield panel.tight(bounds.tightness(torch.cat(parts)), classes)
+            yield panel.tight(bounds.tightness(torch.cat(parts)), classes, seen.elbo)
 
 
 def weigh(model: Any, x: Tensor, seen: Seen, run: Run) -> Iterator[Tensor]:
@@ -149,9 +154,14 @@ def weigh(model: Any, x: Tensor, seen: Seen, run: Run) -> Iterator[Tensor]:
         yield part
 
 
-def by_label(model: Any, x: Tensor) -> list[float]:
-    """The bound of the picture for every label, in nats."""
-    return [bounds.look(model, x, label).elbo for label in range(10)]
+def by_label(model: Any, x: Tensor, run: Run) -> Iterator[Estimate]:
+    """The bound of the picture for every label, measured where it was."""
+    for label in range(10):
+        if run.stopped:
+            return
+        with run.turn():
+            found = bounds.look(model, x, label).elbo
+        yield found
 
 
 def posterior(
@@ -166,7 +176,8 @@ def posterior(
         request: filled in by the server.
 
     Returns:
-        {"label", "mu", "std", "kl": nats of every dimension, "log_px": E_q[log p(x|z)] in nats, "elbo",
+        {"label", "mu", "std", "kl": nats of every dimension, "log_px": E_q[log p(x|z)] in nats, "elbo": from
+        500 codes, "error": its standard error,
         "iwae": {k: L_k} in nats for k up to 500, "bits_per_dim": of the ELBO, "kind": "bound", "num": 1,
         "classes": the ELBO for every label of a conditional model, "png": the reconstruction}.
     """
@@ -178,13 +189,18 @@ def posterior(
             x = read(picture, model)
             seen = bounds.look(model, x, wanted)
         parts = list(weigh(model, x, seen, run))
+        if run.stopped:
+            raise InvalidInput("latent.was_stopped")
         with run.turn():
-            classes = by_label(model, x) if spec.conditional else []
+            seen = bounds.keep(model, seen, torch.cat(parts))
+        classes = [found.value for found in by_label(model, x, run)] if spec.conditional else []
     if run.stopped:
         raise InvalidInput("latent.was_stopped")
+    elbo = seen.elbo
     return {
         "label": seen.label, "mu": seen.mu.tolist(), "std": seen.std.tolist(), "kl": seen.kl.tolist(),
-        "log_px": seen.log_px, "elbo": seen.elbo, "bits_per_dim": scoring.bits_per_dim(seen.elbo, x.numel()),
+        "log_px": seen.log_px, "elbo": elbo.value, "error": elbo.error,
+        "bits_per_dim": scoring.bits_per_dim(elbo.value, x.numel()),
         "iwae": {str(k): value for k, value in bounds.tightness(torch.cat(parts)).items()}, "kind": "bound",
         "num": 1, "classes": classes, "png": address(seen.again),
     }  # fmt: skip

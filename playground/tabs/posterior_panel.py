@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from playground import registry, scoring, svg
-from playground.bounds import NUM_WEIGHTS, Seen
+from playground.bounds import NUM_CODES, NUM_WEIGHTS, Estimate, Seen
 from playground.locale import both, words
 from playground.spec import ModelSpec
-from playground.tabs.latent_panel import address, chip, cost
+from playground.tabs.pieces import address, chip, cost
 
 NUM_DIMS = 24
 
@@ -41,33 +41,51 @@ def bars(seen: Seen, spec: ModelSpec, order: Tensor, name: str) -> str:
 
 def terms(seen: Seen, spec: ModelSpec) -> str:
     """What the picture costs: reconstruction and KL, in nats, and both together in bits too."""
-    paid, kl, whole = -seen.log_px, float(seen.kl.sum()), -seen.elbo
-    bits = scoring.bits_per_dim(seen.elbo, seen.x.numel())
+    paid, kl, whole, error = -seen.log_px, float(seen.kl.sum()), -seen.elbo.value, seen.elbo.error
+    bits = scoring.bits_per_dim(seen.elbo.value, seen.x.numel())
     given = both("posterior.given_label" if spec.conditional else "posterior.without_label")
-    lines = [_term(f"posterior.{key}", value, value / max(whole, 1e-9), colour)
-             for key, value, colour in (("reconstruction", paid, 0), ("kl", kl, 1))]  # fmt: skip
-    total = f'<div class="whole">{_term("posterior.bound", whole, 1.0, 2)}</div>'
-    note = both("posterior.terms_note", bits=f"{bits:.3f}", dims=seen.x.numel())
+    parts = (("reconstruction", paid, 0, error), ("kl", kl, 1, 0.0))
+    lines = [
+        _term(f"posterior.{key}", value, value / max(whole, 1e-9), colour, off)
+        for key, value, colour, off in parts
+    ]
+    total = f'<div class="whole">{_term("posterior.bound", whole, 1.0, 2, error)}</div>'
+    note = both(
+        "posterior.terms_note", bits=f"{bits:.{2 + _decimals(error)}f}", dims=seen.x.numel(),
+        codes=seen.elbo.num, error=nats(error, error),
+    )  # fmt: skip
     return f'{"".join(lines)}{total}<p class="note">{note} {given}</p>'
 
 
-def _term(key: str, value: float, share: float, colour: int) -> str:
+def nats(value: float, error: float) -> str:
+    """A number no finer than its error: whole nats where that is half a nat or more."""
+    return f"{value:.{_decimals(error)}f}"
+
+
+def _decimals(error: float) -> int:
+    return int(error < 0.5)
+
+
+def _term(key: str, value: float, share: float, colour: int, error: float) -> str:
     style = f"width:{100 * min(max(share, 0.0), 1.0):.1f}%;--c:var(--pg-{colour})"
     return (
         f'<div class="term"><span>{both(key)}</span><div class="track"><i style="{style}"></i></div>'
-        f"<b>{value:.1f} nats</b></div>"
+        f"<b>{nats(value, error)} nats{f'<small>± {nats(error, error)}</small>' if error else ''}</b></div>"
     )
 
 
-def tight(levels: Mapping[int, float], classes: Sequence[float], share: float = 1.0) -> str:
+def tight(
+    levels: Mapping[int, float], classes: Sequence[Estimate], elbo: Estimate | None, share: float = 1.0
+) -> str:
     """L_k over k for one picture, and for a conditional model the bound for every label.
 
     Args:
         levels: k to L_k in nats.
-        classes: the bound in nats for every label; empty where there are none.
+        classes: the bound for every label; empty where there are none.
+        elbo: the bound of the curve's beginning; None while it is measured.
         share: of the work done.
     """
-    if share < 1:
+    if elbo is None:
         return (
             f'<div class="tight"><div class="pg-status" role="status">{chip("running")}'
             f"<span>{both('latent.share', percent=round(100 * share))}</span></div></div>"
@@ -76,12 +94,9 @@ def tight(levels: Mapping[int, float], classes: Sequence[float], share: float = 
     first, last = curve[0][1], curve[-1][1]
     drawn = svg.curves_svg({"L_k": curve}, width=520, height=220, title=words("posterior.curve"))
     said = both(
-        "posterior.tight_says",
-        elbo=f"{first:.2f}",
-        iwae=f"{last:.2f}",
-        gap=f"{last - first:.2f}",
-        k=NUM_WEIGHTS,
-    )
+        "posterior.tight_says", elbo=nats(first, elbo.error), error=nats(elbo.error, elbo.error),
+        iwae=nats(last, elbo.error), gap=nats(last - first, elbo.error), k=NUM_WEIGHTS,
+    )  # fmt: skip
     figure = f'<div><h3>{both("posterior.curve")}</h3>{drawn}<p class="note">{said}</p></div>'
     labels = _classes(classes) if classes else ""
     return (
@@ -90,17 +105,19 @@ def tight(levels: Mapping[int, float], classes: Sequence[float], share: float = 
     )
 
 
-def _classes(values: Sequence[float]) -> str:
+def _classes(found: Sequence[Estimate]) -> str:
     """Which label explains the picture: Bayes' rule with the bounds in place of the likelihoods."""
-    shares = torch.tensor(values).softmax(0).tolist()
+    shares = torch.tensor([one.value for one in found]).softmax(0).tolist()
     lines = "".join(
         f'<div class="term"><span>{label}</span><div class="track"><i style="width:{100 * share:.1f}%;'
-        f'--c:var(--pg-3)"></i></div><b>{value:.1f}</b></div>'
-        for label, (value, share) in enumerate(zip(values, shares, strict=True))
+        f'--c:var(--pg-3)"></i></div><b>{nats(one.value, one.error)}</b></div>'
+        for label, (one, share) in enumerate(zip(found, shares, strict=True))
     )
+    most = max(one.error for one in found)
+    note = both("posterior.classes_note", codes=NUM_CODES, error=nats(most, most))
     return (
         f'<div><h3>{both("posterior.classes")}</h3><div class="classes">{lines}</div>'
-        f'<p class="note">{both("posterior.classes_note")}</p></div>'
+        f'<p class="note">{note}</p></div>'
     )
 
 

@@ -10,9 +10,8 @@ from playground import data, illustrating, judge, registry, wording
 from playground.data.emoji import STYLES
 from playground.illustrating import Asked, Film, Verdict
 from playground.locale import both
-from playground.tabs import common, dropped, words_panel
+from playground.tabs import common, dropped, pieces, words_panel
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import diffuse_panel as panel
 from playground.tabs.runs import Run
 from playground.tabs.words_request import ANY, FIRST, MAX_CHARACTERS, check, knob, start_name
 from playground.validation import InvalidInput
@@ -32,7 +31,7 @@ def build() -> None:
             )
             chips = gr.HTML(
                 "", html_template=words_panel.chips(), apply_default_css=False, elem_id="pg-words-chips",
-                css_template=panel.page("words_chips.css"), js_on_load=panel.page("words_chips.js"),
+                css_template=pieces.page("words_chips.css"), js_on_load=pieces.page("words_chips.js"),
             )  # fmt: skip
             with gr.Row():
                 run = gr.Button(common.word("words.run"), variant="primary", elem_classes=common.RUN)
@@ -106,6 +105,7 @@ def stop(request: gr.Request) -> None:
 
 
 @common.guarded
+@pieces.settled
 def draw(
     request: gr.Request, name: Any, prompt: Any, style: Any, guidance: Any, steps: Any, seed: Any,
     negative: Any,
@@ -114,7 +114,7 @@ def draw(
     asked = check(name, prompt, style, guidance, steps, seed, negative)
     throttle, session, film, seconds = common.Throttle(), common.session(request), Film(), 0.0
     with common.RUNS.open(session, KIND, newest=True) as run:
-        yield panel.busy(0.0)
+        yield pieces.busy(0.0)
         with run.turn():
             model = common.obtain(name, session)
             way = illustrating.way(model, asked)
@@ -131,20 +131,21 @@ def draw(
         if run.superseded:
             yield gr.skip()
         elif not film.moments:
-            yield panel.stopped()
+            yield pieces.stopped()
         else:
-            read, state = model.words(asked.caption), "stopped" if run.stopped else "done"
-            yield words_panel.done(asked, film, read, seconds, None, state)
-            seen = look(run, film) if state == "done" else None
-            yield gr.skip() if seen is None else words_panel.done(asked, film, read, seconds, seen, state)
+            read, seen, state = model.words(asked.caption), None, "stopped" if run.stopped else "done"
+            if state == "done":
+                yield words_panel.done(asked, film, read, seconds, None, "running")
+                seen = look(run, asked, film)
+            yield gr.skip() if run.superseded else words_panel.done(asked, film, read, seconds, seen, state)
 
 
-def look(run: Run, film: Film) -> Verdict | None:
-    """What the classifier says of the last picture, if there is a classifier."""
+def look(run: Run, asked: Asked, film: Film) -> Verdict | None:
+    """What the classifier and the training emoji say of the last picture, if there is a classifier."""
     if not registry.shipped(judge.of(wording.NAMED) or judge.NAME):
         return None
     with run.turn():
-        return illustrating.verdict(film.moments[-1].x0_hat, data.load("emoji", "test").classes)
+        return illustrating.verdict(film.moments[-1].x0_hat, asked, data.load("emoji", "test").classes)
 
 
 def words(
@@ -167,8 +168,9 @@ def words(
         {"png": the picture as a data URI, "film": {"x0_hat", "xt"}: strips of the guess and of the decoded
         latent at each of "steps", "words": as they were read, "attention": for each word 8 rows of 8 shares
         of the last step's attention, "nfe": network evaluations, "category" and "share": what the emoji
-        classifier sees and how sure it is, "nearest": training emoji that resemble it, with the cosine
-        similarity of features}.
+        classifier sees and how sure it is, "nearest": training emoji, first the one that the words
+        name, then the nearest, each with its "distance": the root mean square of the differences of all
+        pixels at 32x32, from 0 (the same picture) to 255}.
     """
     asked = check(name, prompt, style, guidance, steps, seed, negative)
     session, film = common.session(request), Film()
@@ -176,7 +178,7 @@ def words(
         model = follow(run, name, session, asked, film)
         if run.stopped or not film.moments:
             raise InvalidInput("latent.was_stopped")
-        return words_panel.answer(asked, film, model.words(asked.caption), look(run, film))
+        return words_panel.answer(asked, film, model.words(asked.caption), look(run, asked, film))
 
 
 def follow(run: Run, name: str, session: str, asked: Asked, film: Film) -> Any:

@@ -1,20 +1,18 @@
 """What the Words tab shows: the picture on its way, who looked at which word, and what it resembles."""
 
 import html
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from playground import data, figures, illustrating
+from playground import data, figures, illustrating, wording
 from playground.illustrating import Asked, Film, Verdict
 from playground.locale import both
 from playground.spec import WordStep
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import diffuse_panel as panel
-from playground.tabs.panels import number
+from playground.tabs import pieces
 from playground.tabs.words_request import EXAMPLES
 
 _DOWNLOAD_SCALE = 8
@@ -79,20 +77,22 @@ def title(asked: Asked) -> str:
 
 
 def note(read: Sequence[str], seen: Verdict | None) -> str:
-    """What was read, what the classifier sees, and the training emoji that come nearest."""
+    """What was read, what the classifier sees, and the training emoji to hold beside the picture."""
     said = f"<p>{both('words.read', words=' · '.join(read))} {both('words.maps')}</p>"
     if seen is None:
         return said
     said += f"<p>{both('words.sees', category=seen.category, percent=round(100 * seen.share))}</p>"
     cells = "".join(
         f'<figure style="display:inline-block;margin:0 14px 6px 0;text-align:center;vertical-align:top">'
-        f'<img src="{panel.address(data.to_float(n.image[None]))}" alt="" width="72" height="72" '
+        f'<img src="{pieces.address(data.to_float(n.image[None]))}" alt="" width="72" height="72" '
         f'style="border-radius:6px;image-rendering:pixelated;display:inline-block;margin:0">'
-        f'<figcaption style="max-width:110px">{html.escape(n.name)}<br>{n.style}, '
-        f"{100 * n.similarity:.0f}%</figcaption></figure>"
+        f'<figcaption style="max-width:130px">{html.escape(n.name)}, {n.style}<br>'
+        f"{both('words.distance', value=f'{n.distance:.0f}')}"
+        f"{'<br>' + both('words.named') if n.named else ''}</figcaption></figure>"
         for n in seen.nearest
     )
-    return f'{said}<p>{both("words.nearest")}</p><div class="nearest">{cells}</div>'
+    explained = both("words.nearest", side=wording.SIDE, apart=f"{wording.apart():.0f}")
+    return f'{said}<p>{explained}</p><div class="nearest">{cells}</div>'
 
 
 def download(asked: Asked, x: Tensor) -> str:
@@ -109,7 +109,7 @@ def between(asked: Asked, last: WordStep, seconds: float, state: str) -> str:
     """The pictures between two prompts, as one strip that the slider walks along."""
     pictures = list(last.x0_hat.split(1))
     rows = [lanes.row(both("words.row_between"), pictures, film=True, wide=True)]
-    cost = both("words.cost", nfe=last.nfe, seconds=number(seconds))
+    cost = both("words.cost", nfe=last.nfe, seconds=pieces.number(seconds))
     marks = [f"{100 * i / (asked.num - 1):.0f}%" for i in range(asked.num)]
     status = both("words.status", model=asked.spec.title, seed=asked.seed)
     return lanes.final(
@@ -127,10 +127,10 @@ def answer(asked: Asked, film: Film, read: Sequence[str], seen: Verdict | None) 
     """What the endpoint returns."""
     last = film.moments[-1]
     found: dict[str, Any] = {
-        "png": panel.address(last.x0_hat),
+        "png": pieces.address(last.x0_hat),
         "film": {
-            "x0_hat": panel.address(torch.cat([m.x0_hat for m in film.moments]), len(film.moments)),
-            "xt": panel.address(torch.cat([m.xt for m in film.moments]), len(film.moments)),
+            "x0_hat": pieces.address(torch.cat([m.x0_hat for m in film.moments]), len(film.moments)),
+            "xt": pieces.address(torch.cat([m.xt for m in film.moments]), len(film.moments)),
         },
         "steps": [m.step for m in film.moments],
         "words": list(read),
@@ -145,6 +145,7 @@ def answer(asked: Asked, film: Film, read: Sequence[str], seen: Verdict | None) 
     }
     if seen is not None:
         found["nearest"] = [
-            {"name": n.name, "style": n.style, "similarity": round(n.similarity, 4)} for n in seen.nearest
+            {"name": n.name, "style": n.style, "distance": round(n.distance, 2), "named": n.named}
+            for n in seen.nearest
         ]
-    return json.loads(json.dumps(found))
+    return found
