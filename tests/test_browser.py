@@ -225,6 +225,14 @@ def test_fits_a_telephone(open_page, tab):
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
 
 
+@pytest.mark.parametrize("tab", ["Compare", "Train"])
+def test_fills_a_projector_with_larger_letters(open_page, tab):
+    page = open_page(width=1920, tab=tab)
+    page.wait_for_timeout(300)
+    assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "18px"
+    assert page.evaluate("document.querySelector('.gradio-container').getBoundingClientRect().width") == 1800
+
+
 def test_theme_is_switched_and_remembered(open_page):
     page = open_page()
     dark = page.evaluate("document.body.classList.contains('dark')")

@@ -15,7 +15,7 @@ import statistics
 
 import torch
 from diffusion_sampling import features
-from timing import in_turns, median_ratio, rate
+from timing import in_turns, rate, ratio_quartiles
 
 from playground import device, judge, metrics, registry
 
@@ -78,7 +78,7 @@ def main() -> None:
         for title, values in found.items():
             print(f"  {title:<28} {statistics.median(values):>9.4g} ms a picture")
         fast, slow = found.values()
-        print(f"  time ratio {median_ratio(fast, slow):.4f} (1/{median_ratio(slow, fast):.1f})")
+        print(f"  time ratio {ratio_quartiles(fast, slow)[1]:.4f} (1/{ratio_quartiles(slow, fast)[1]:.1f})")
         if arguments.fid:
             real = judge.features("mnist", "train", 256)
             far = [distance(model, *side, arguments.fid, real) for _, model, *side in sides]

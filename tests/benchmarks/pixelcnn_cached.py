@@ -11,7 +11,7 @@ import argparse
 import time
 
 import torch
-from timing import in_turns, median_ratio, report
+from timing import in_turns, ratio_quartiles, report
 
 from playground import device, registry
 from playground.models._pixelcnn_cache import draw, write_naively
@@ -67,7 +67,7 @@ def main() -> None:
         weights = "shipped" if contest.shipped else "untrained"
         report(f"{name}, {weights} weights, {arguments.num} pictures", found, "images/s", "naive")
         print(f"  naive: {arguments.pixels} of {contest.uniforms[0].numel()} pixels timed, scaled up")
-        ratio = median_ratio(found["cached"], found["naive"])
+        ratio = ratio_quartiles(found["cached"], found["naive"])[1]
         print(f"  cached is {ratio:.0f} times as fast; pixels that differ: {contest.differences()}")
 
 

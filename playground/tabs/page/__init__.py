@@ -78,9 +78,8 @@ def theme() -> gr.themes.Base:
 
 def look() -> dict[str, Any]:
     """The arguments of `gr.Blocks.launch` that decide how the page looks."""
-    language = 'html:not([data-language="zh"]) [lang="zh"], html[data-language="zh"] [lang="en"]'
     scripts = "".join(f"<script>{pieces.page(name)}</script>" for name in ("page.js", "save.js"))
-    early = f"<style>{language} {{ display: none !important; }}</style>{scripts}"
+    early = f"<style>{pieces.page('head.css')}</style>{scripts}"
     return {
         "theme": theme(),
         "css": pieces.page("page.css"),
