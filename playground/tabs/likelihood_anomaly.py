@@ -14,6 +14,7 @@ from playground.spec import ModelSpec
 from playground.tabs import anomaly_panel as panel
 from playground.tabs import common, mine
 from playground.tabs.anomaly_panel import Board, Row
+from playground.tabs.pieces import settling
 from playground.tabs.runs import Run
 from playground.validation import InvalidInput, Term
 
@@ -90,6 +91,7 @@ def stop(request: gr.Request) -> None:
 
 
 @common.guarded
+@settling(lambda: panel.board(Board([], USUAL_NUM, "stopped")))  # a failure that no single row could tell of
 def run_anomaly(names: Any, num: Any, request: gr.Request) -> Iterator[Any]:
     """The board as the page sees it, twice a second while numbers come in."""
     asked = common.look_up_all(names, "HasLikelihood", 1, MAX_MODELS)

@@ -13,6 +13,7 @@ from playground.tabs import common, digit_pad, mine
 from playground.tabs import families_panel as panel
 from playground.tabs.families_panel import Card
 from playground.tabs.likelihood_anomaly import is_digits
+from playground.tabs.pieces import settling
 from playground.tabs.runs import Run
 from playground.validation import InvalidInput
 
@@ -93,6 +94,7 @@ def check(names: Any) -> list[tuple[str, ModelSpec]]:
 
 
 @common.guarded
+@settling(lambda: panel.board([], "stopped"))  # a failure that no single card could tell of
 def run_families(drawn: Any, names: Any, seed: Any, request: gr.Request) -> Iterator[Any]:
     """The board as the page sees it, several times a second; who has computed least goes next."""
     asked, seed, x = check(names), validation.seed(seed), digit_pad.read(drawn)
