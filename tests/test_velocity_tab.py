@@ -8,7 +8,7 @@ from app_helpers import asked, opened, refused, updates
 from contract_helpers import fresh
 
 from playground import registry, velocity
-from playground.tabs import common, diffuse_velocity, velocity_field
+from playground.tabs import common, diffuse_velocity, mine, velocity_field
 from playground.velocity import MIXES
 
 DENOISES, SCORES = registry.names("Denoises"), registry.names("HasScore")
@@ -17,7 +17,7 @@ DENOISES, SCORES = registry.names("Denoises"), registry.names("HasScore")
 @pytest.fixture
 def few(monkeypatch):
     """Untrained models none of whose weights is zero, and short paths."""
-    monkeypatch.setattr(common, "obtain", lambda name, owner: fresh(name.removeprefix(common.MINE)))
+    monkeypatch.setattr(common, "obtain", lambda name, owner: fresh(name.removeprefix(mine.MARK)))
     for key, value in {"STEPS": 4, "FEW": (1, 2), "NUM_PATHS": 2, "NUM_PICTURES": 4, "NUM_TEST": 2}.items():
         monkeypatch.setattr(diffuse_velocity, key, value)
 
