@@ -217,6 +217,9 @@ def test_the_newest_watcher_of_a_page_ends_the_others(form):
         job_id = form.start(asked("e"), num_steps=100_000)
         older = asyncio.create_task(collect(job_id, asked("e")))
         await asyncio.sleep(0.3)
+        # a page that is still loading when its training has been started already watches nothing yet
+        assert await collect("", asked("e")) == [(gr.skip(),) * train_watch.NUM_OUTPUTS]
+        assert not older.done()
         newer = asyncio.create_task(collect(job_id, asked("e")))
         # gradio sends what came last once more: it must not be the panel, which the newer one draws now
         assert all(part == gr.skip() for part in (await asyncio.wait_for(older, 10))[-1])

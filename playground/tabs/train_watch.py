@@ -68,13 +68,17 @@ def multiples(view: JobView) -> str:
 
 async def watch(job_id: Any, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
     """Draw a job as it changes until it is over: (live panel, coach, multiples, film, weights, card)."""
-    session, ticket = common.session(request), next(_TICKETS)
+    session, nothing = common.session(request), (gr.skip(),) * NUM_OUTPUTS
+    try:
+        jobs.worker().attach(job_id, session)
+    except InvalidInput:  # a page that was never used, or came back too late: it must not end a watcher
+        yield nothing  # a generator that ends without a word would empty the panels
+        return
+    throttle, drawn, ticket = common.Throttle(), parts(), next(_TICKETS)
     _WATCHER[session] = ticket
-    throttle, drawn, attached = common.Throttle(), parts(), False
     try:
         while _WATCHER.get(session) == ticket:
-            view = jobs.worker().view(job_id) if attached else jobs.worker().attach(job_id, session)
-            attached = True
+            view = jobs.worker().view(job_id)
             if throttle.due():
                 updates = [part.update(view) for part in drawn]
                 if any(update != gr.skip() for update in updates):
@@ -83,9 +87,9 @@ async def watch(job_id: Any, request: gr.Request) -> AsyncIterator[tuple[Any, ..
                     return
             await asyncio.sleep(throttle.seconds / 4)
         # gradio sends what came last once more as a generator ends: that would hide what the successor drew
-        yield (gr.skip(),) * NUM_OUTPUTS
-    except InvalidInput:  # nothing of that id: a page that was never used, or one that came back too late
-        yield (gr.skip(),) * NUM_OUTPUTS  # a generator that ends without a word would empty the panels
+        yield nothing
+    except InvalidInput:  # it was forgotten meanwhile
+        yield nothing
     finally:
         if _WATCHER.get(session) == ticket:
             del _WATCHER[session]
