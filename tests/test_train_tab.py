@@ -219,6 +219,7 @@ def test_the_newest_watcher_of_a_page_ends_the_others(form):
         await asyncio.sleep(0.3)
         # a page that is still loading when its training has been started already watches nothing yet
         assert await collect("", asked("e")) == [(gr.skip(),) * train_watch.NUM_OUTPUTS]
+        await asyncio.sleep(0.3)
         assert not older.done()
         newer = asyncio.create_task(collect(job_id, asked("e")))
         # gradio sends what came last once more: it must not be the panel, which the newer one draws now
