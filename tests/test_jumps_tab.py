@@ -171,6 +171,11 @@ def test_opening_the_tab_again_finds_the_levels_of_a_model_trained_anew(untraine
         assert diffuse_jumps.refresh(name, 5, asked(session="other"))[-1] == gr.skip()
 
 
+def test_opening_the_tab_loads_no_weights(monkeypatch):
+    monkeypatch.setattr(common, "obtain", lambda *_: pytest.fail("weights were loaded"))
+    assert diffuse_jumps.refresh(FEW, 3, asked())[-1] == gr.skip()
+
+
 def test_a_way_without_draws_yet_is_an_empty_card(few_draws):
     wish = jumps_request.guesses(None, None, None, "test:4", 3, 0)
     models = {

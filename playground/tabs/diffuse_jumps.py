@@ -9,11 +9,10 @@ from torch import Tensor
 from playground import guesses, jumps, race, registry, weights
 from playground.locale import both
 from playground.spec import Jumps
-from playground.tabs import common, digit_pad
+from playground.tabs import common, digit_pad, mine, pieces
 from playground.tabs import diffuse_lanes as lanes
 from playground.tabs import jumps_panel as drawn
 from playground.tabs import jumps_request as asked
-from playground.tabs import pieces as panel
 from playground.tabs.runs import Run
 from playground.validation import InvalidInput
 
@@ -86,9 +85,13 @@ def build_draws(names: list[Any], seed: Any) -> Any:
 
 
 def refresh(few: Any, level: Any, request: gr.Request) -> list[Any]:
-    """What can be chosen now, models trained in this page included; one may have been trained anew."""
+    """What can be chosen now, models trained in this page included; one may have been trained anew.
+
+    A shipped model has the levels that it had when it was chosen: opening the tab loads no weights.
+    """
     choices = [gr.update(choices=asked.offered(key, common.session(request))) for key in jumps.KINDS]
-    return [*choices, levels(few, level, request)]
+    own = isinstance(few, str) and mine.is_own(few)
+    return [*choices, levels(few, level, request) if own else gr.skip()]
 
 
 def levels(name: Any, level: Any, request: gr.Request) -> Any:
@@ -113,7 +116,7 @@ def stop_draw(request: gr.Request) -> None:
 
 
 @common.guarded
-@panel.settled
+@pieces.settled
 def walk(
     request: gr.Request, one: Any, few: Any, many: Any, seed: Any, label: Any, num_steps: Any
 ) -> Iterator[Any]:
@@ -121,7 +124,7 @@ def walk(
     wish, session = asked.walk(one, few, many, seed, label, num_steps), common.session(request)
     throttle = common.Throttle()
     with common.RUNS.open(session, WALK, newest=True) as run:
-        yield panel.busy(0.0)
+        yield pieces.busy(0.0)
         with run.turn():
             models = wish.models.obtain(session)
             walks = [
@@ -136,11 +139,11 @@ def walk(
         if run.superseded:
             yield gr.skip()
         else:
-            yield panel.stopped() if run.stopped else drawn.walked(wish, walks)
+            yield pieces.stopped() if run.stopped else drawn.walked(wish, walks)
 
 
 @common.guarded
-@panel.settling(drawn.blank)
+@pieces.settling(drawn.blank)
 def draw(
     request: gr.Request, one: Any, few: Any, many: Any, picture: Any, t: Any, seed: Any
 ) -> Iterator[Any]:

@@ -9,9 +9,8 @@ from playground import race, registry, reversing
 from playground.locale import both
 from playground.reversing import Way
 from playground.spec import ModelSpec
-from playground.tabs import common
+from playground.tabs import common, pieces
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import pieces as panel
 from playground.tabs.diffuse_reverse_panel import answer, done, now
 from playground.tabs.diffuse_reverse_request import NONE, Asked, check, settings, start_name
 from playground.tabs.runs import Run
@@ -89,7 +88,7 @@ def stop(request: gr.Request) -> None:
 
 
 @common.guarded
-@panel.settled
+@pieces.settled
 def draw(
     request: gr.Request, name: Any, label: Any, seed: Any, first: Any, second: Any, steps: Any, steps_b: Any,
     guidance: Any, eta: Any,
@@ -108,7 +107,7 @@ def follow(asked: Asked, session: str) -> Iterator[Any]:
     """Let the ways go on in turn, the one whose clock shows least first, and tell the panel."""
     throttle = common.Throttle()
     with common.RUNS.open(session, KIND, newest=True) as run:
-        yield panel.busy(0.0)
+        yield pieces.busy(0.0)
         ways = started(asked, session, run)
         while not run.stopped and (way := race.next_up(ways)):
             with run.turn():
@@ -120,7 +119,7 @@ def follow(asked: Asked, session: str) -> Iterator[Any]:
         elif all(one.frames for one in ways):
             yield done(asked, ways, "stopped" if run.stopped else "done")
         else:
-            yield panel.stopped()
+            yield pieces.stopped()
 
 
 def started(asked: Asked, session: str, run: Run) -> list[Way]:

@@ -11,11 +11,11 @@ from playground.guesses import Guesses, Line
 from playground.jumps import Walk
 from playground.locale import both, words
 from playground.tabs import diffuse_lanes as lanes
-from playground.tabs import pieces as panel
+from playground.tabs import pieces
 from playground.tabs.jumps_request import AskedGuesses, AskedWalk
 from playground.tabs.pieces import DASH, number
 
-STYLE = panel.page("jumps.css")
+STYLE = pieces.page("jumps.css")
 NUM_SHOWN = 40  # draws of each way, in rows of eight
 _COLUMNS = 8
 _PLOT = (260, 96)
@@ -86,7 +86,7 @@ def blank() -> str:
 
 def waiting() -> str:
     """While the models are fetched."""
-    status = f"{panel.chip('running')}<span>{both('latent.preparing')}</span>"
+    status = f"{pieces.chip('running')}<span>{both('latent.preparing')}</span>"
     return f'<div class="behind"><div class="pg-status">{status}</div></div>'
 
 
@@ -94,9 +94,9 @@ def board(asked: AskedGuesses, xt: Tensor, ways: Sequence[Guesses], state: str) 
     """The noisy picture and what every way draws from it, as far as it is."""
     share = sum(min(1.0, len(way.x0) / guesses.NUM_DRAWS) for way in ways) / len(ways)
     said = both("latent.share", percent=round(100 * share)) if state == "running" else ""
-    status = f'<div class="pg-status">{panel.chip(state)}<span>{said}</span></div>'
+    status = f'<div class="pg-status">{pieces.chip(state)}<span>{said}</span></div>'
     given = "".join(
-        f'<figure><img src="{panel.address(x)}" alt="{panel.spoken(f"jumps.{key}_alt")}">'
+        f'<figure><img src="{pieces.address(x)}" alt="{pieces.spoken(f"jumps.{key}_alt")}">'
         f"<figcaption>{both(f'jumps.{key}', t=asked.t)}</figcaption></figure>"
         for key, x in (("given_x0", asked.x0), ("given_xt", xt))
     )
@@ -130,8 +130,8 @@ def _card(way: Guesses, found: Line | None, seen: str | None) -> str:
         return f'{card}<div class="sheet"></div></section>'
     each = 1000 * way.seconds / len(way.x0)
     facts = both("jumps.draw_facts", num=len(way.x0), nfe=way.nfe, milliseconds=number(each))
-    sheet = panel.address(way.x0[:NUM_SHOWN].clamp(-1, 1), _COLUMNS)
-    label = panel.spoken(f"jumps.draw_{way.way}")
+    sheet = pieces.address(way.x0[:NUM_SHOWN].clamp(-1, 1), _COLUMNS)
+    label = pieces.spoken(f"jumps.draw_{way.way}")
     why = f"few_{seen}" if way.way == "few" else way.way
     num_bumps = guesses.num_bumps(way, found)
     says = both("jumps.kinds", num=way.num_kinds, bumps=num_bumps, apart=f"{way.apart:.2f}")
@@ -172,7 +172,7 @@ def _digits(way: Guesses) -> str:
         f"<span>{digit}</span></div>"
         for digit, count in enumerate(counts)
     )
-    return f'<div class="digits" role="img" aria-label="{panel.spoken("jumps.digits")}">{columns}</div>'
+    return f'<div class="digits" role="img" aria-label="{pieces.spoken("jumps.digits")}">{columns}</div>'
 
 
 def answer(asked: AskedGuesses, xt: Tensor, ways: Sequence[Guesses]) -> dict[str, Any]:
@@ -184,13 +184,13 @@ def answer(asked: AskedGuesses, xt: Tensor, ways: Sequence[Guesses]) -> dict[str
             "milliseconds": 1000 * way.seconds / len(way.x0), "digits": way.counts(), "apart": way.apart,
             "bumps": guesses.num_bumps(way, found),
             "histogram": guesses.histogram(found.place(way.x0)),
-            "png": panel.address(way.x0[:NUM_SHOWN].clamp(-1, 1), _COLUMNS),
+            "png": pieces.address(way.x0[:NUM_SHOWN].clamp(-1, 1), _COLUMNS),
         }
         for way in ways
     ]  # fmt: skip
     return {
         "t": asked.t,
-        "xt": panel.address(xt),
+        "xt": pieces.address(xt),
         "between": None if found.ends is None else list(found.ends),
         "limit": guesses.LIMIT,
         "finding": guesses.finding(ways),
