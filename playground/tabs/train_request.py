@@ -36,7 +36,6 @@ def check(
     minutes: Any,
     lr: Any,
     batch_size: Any,
-    most: int = MAX_STEPS,
     switches: Any = None,
 ) -> Request:
     """A training as it was asked for, every value checked; what is None follows the model's recipe.
@@ -46,7 +45,7 @@ def check(
     spec = trainable(model)
     recipe = spec.recipe
     if num_steps is not None:
-        recipe = replace(recipe, num_steps=validation.integer(num_steps, "num_steps", 1, most))
+        recipe = replace(recipe, num_steps=validation.integer(num_steps, "num_steps", 1, MAX_STEPS))
     if lr is not None:
         recipe = replace(recipe, lr=validation.number(lr, "lr", 1e-6, 1.0))
     if batch_size is not None:
