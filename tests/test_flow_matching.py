@@ -61,7 +61,7 @@ def test_the_exact_velocity_has_no_loss():
     assert model.loss(torch.full_like(eps, 0.5), torch.zeros(3, dtype=torch.long), eps, t) < 1e-8
 
 
-@pytest.mark.parametrize("solver", ["Euler", "Midpoint"])  # Heun's asks where t = 0, which is 0 / 0 here
+@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("num_steps", [1, 7])
 def test_a_straight_path_needs_no_more_than_one_step(solver, num_steps):
     model = Knowing(FlowMatchingConfig(unet=SMALL, image_size=8))
@@ -106,6 +106,7 @@ def test_euler_is_diffusers_flow_match_scheduler(shift):
 def test_steps_there_and_back_meet_at_the_same_times():
     there, back = instants(0.2, 0.9, 7, 3.0), instants(0.9, 0.2, 7, 3.0)
     assert there == pytest.approx(back[::-1]) and (there[0], there[-1]) == pytest.approx((0.2, 0.9))
+    assert all(instants(start, 0.0, n, 2.0)[-1] == 0 for start in (0.37, 1.0) for n in (3, 10, 49))
     sizes = [b - a for a, b in pairwise(there)]
     assert sizes == sorted(sizes, reverse=True), "smaller near the noise"
 
