@@ -104,6 +104,26 @@ def test_weights_start_as_the_paper_says():
             assert module.weight.mean().item() == pytest.approx(1.0, abs=0.01)
 
 
+def drawn(model, num, **controls):
+    with torch.no_grad():
+        (moment,) = model.sample(num, generator=rng(5), **controls)
+    return moment
+
+
+@pytest.mark.parametrize("num", [1, 3])
+def test_the_discriminator_picks_among_the_candidates(num):
+    model = small().eval()
+    pool = drawn(model, 4 * num, candidates=1)
+    picked = drawn(model, num, candidates=4)
+    with torch.no_grad():
+        scores = model.discriminator(pool.x).view(4, num)
+    assert picked.x.shape == (num, 1, 28, 28) and picked.nfe == 8 and pool.nfe == 1
+    for i in range(num):
+        best = max(range(4), key=lambda k: scores[k, i].item())
+        assert torch.equal(picked.x[i], pool.x[best * num + i])
+    assert len({drawn(model, num, candidates=k).nfe for k in (1, 2, 3)}) == 3
+
+
 def test_recalibrate_makes_eval_mode_match_the_batches():
     model = small()
     with torch.no_grad():
@@ -137,15 +157,16 @@ def test_recalibrating_twice_gives_the_same_statistics():
 
 def test_decoding_the_noise_is_sampling():
     model = SPECS[0].build(0).eval()
-    drawn = list(model.sample(4, generator=rng(7)))
+    alone = {"candidates": 1}
+    drawn = list(model.sample(4, generator=rng(7), **alone))
     assert len(drawn) == 1 and drawn[0].nfe == 1
     z = torch.randn(4, *model.latent_shape, generator=rng(7))
     with torch.no_grad():
         assert torch.equal(drawn[0].x, model.decode(z))
-        half = next(model.sample(4, generator=rng(7), truncation=0.5)).x
+        half = next(model.sample(4, generator=rng(7), truncation=0.5, **alone)).x
         assert torch.equal(half, model.decode(0.5 * z))
-    assert torch.equal(drawn[0].x, next(model.sample(4, generator=rng(7))).x)
-    assert not torch.equal(drawn[0].x, next(model.sample(4, generator=rng(8))).x)
+    assert torch.equal(drawn[0].x, next(model.sample(4, generator=rng(7), **alone)).x)
+    assert not torch.equal(drawn[0].x, next(model.sample(4, generator=rng(8), **alone)).x)
 
 
 def test_a_picture_does_not_depend_on_its_neighbours():
@@ -172,7 +193,7 @@ def test_who_takes_labels_and_gets_none_draws_them_after_the_latents():
     with torch.no_grad():
         assert torch.equal(drawn.x, told.decode(z, labels)) and torch.equal(drawn.x, asked.x)
     plain, generator = small().eval(), rng(3)
-    (drawn,) = plain.sample(6, generator=generator)
+    (drawn,) = plain.sample(6, generator=generator, candidates=1)
     after = rng(3)
     z = torch.randn(6, 8, generator=after)
     with torch.no_grad():

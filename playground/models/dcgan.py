@@ -11,15 +11,28 @@ Like the paper: strides and transposed convolutions instead of pooling, batch no
 generator, leaky ReLU of slope 0.2 in the discriminator, weights from N(0, 0.02), Adam with beta_1 = 0.5.
 The networks stand in `_gan_networks`, the game in `_gan`. Differences: 28x28 pixels, so sizes 4, 7, 14, 28;
 z is normal, not uniform; the real label is 0.9 (one-sided smoothing, Salimans et al. 2016, arXiv:1606.03498);
-the learning rate falls to zero; pictures are drawn by a moving average of the generator's weights.
+the learning rate falls to zero; pictures are drawn by a moving average of the generator's weights; and of
+several candidates the discriminator picks one.
+
+The last is rejection sampling by the discriminator (Azadi et al. 2018, arXiv:1810.06758): the best D there
+can be says log p_data(x) / p_g(x), so it knows which of G's pictures are too frequent. Here the number of
+candidates is fixed, hence the time too, and the best one is always taken. It needs a D trained as a
+classifier: a critic's output is no such ratio, and picking by it makes pictures worse.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from playground.models._gan import TRUNCATION, ConvGAN
 from playground.models._gan_networks import ConvConfig
 from playground.models._gan_switches import Techniques, switches
-from playground.spec import About, ModelSpec, Recipe, Words
+from playground.spec import About, Control, ModelSpec, Recipe, SampleStep, Words
+
+CANDIDATES = 8  # by default: FID 0.56 with one, 0.50 with 4, 0.37 with 8, 0.32 with 16 (N = 10,000)
 
 
 @dataclass(frozen=True)
@@ -38,23 +51,55 @@ class DCGANConfig(ConvConfig):
 class DCGAN(ConvGAN):
     """A convolutional generator and a convolutional discriminator."""
 
+    @torch.no_grad()
+    def sample(
+        self, num: int, *, labels: Tensor | None = None, generator: torch.Generator, **controls: Any
+    ) -> Iterator[SampleStep]:
+        """Draw ``candidates`` times as many, from which D picks: all in one batch, whose norms it reads."""
+        candidates = controls.get("candidates", CANDIDATES)
+        (drawn,) = super().sample(num * candidates, generator=generator, **controls)
+        if candidates == 1:
+            yield drawn
+            return
+        best = self.discriminator(drawn.x).view(candidates, num).argmax(dim=0)
+        x = drawn.x.unflatten(0, (candidates, num))[best, torch.arange(num)]
+        yield SampleStep(1, 1, x, 2 * candidates)
+
+
+CONTROLS = (
+    TRUNCATION,
+    Control(
+        key="candidates",
+        label=Words("Candidates a picture", "每张图的候选数"),
+        default=CANDIDATES,
+        minimum=1,
+        maximum=32,
+        step=1,
+        info=Words(
+            en="The generator draws so many, and the discriminator picks the one it most takes for real. "
+            "1 shows the generator alone.",
+            zh="生成器画出这么多张，判别器从中选出它认为最真实的一张。1 表示只看生成器本身。",
+        ),
+    ),
+)
+
 
 _ABOUT = About(
     summary=Words(
         en="Two networks play against each other: a generator turns 64 random numbers into a picture, and a "
         "discriminator learns to tell its pictures from real ones. "
         "The generator never sees a real digit and improves only by the discriminator's objections. "
-        "After training the discriminator is put aside, and one pass through the generator draws a picture.",
+        "One pass through the generator draws a picture, and of a few such pictures the discriminator picks.",
         zh="两个网络相互对抗：生成器把 64 个随机数变成一张图，判别器学习区分生成的图与真实的图。"
         "生成器从未见过真实的数字，只靠判别器的反对意见来改进。"
-        "训练结束后判别器就不再使用，生成器只需计算一次就能画出一张图。",
+        "生成器只需计算一次就能画出一张图，判别器再从几张这样的图中挑选一张。",
     ),
     formula=r"\min_G \max_D \; \mathbb{E}_{x}[\log D(x)] + "
     r"\mathbb{E}_{z \sim \mathcal{N}(0, I)}[\log(1 - D(G(z)))]",
     strengths=Words(
-        en="Crisp strokes, because a blurred digit is easily found out; a picture costs a single pass; "
-        "neighbouring latents give neighbouring pictures.",
-        zh="笔画清晰，因为模糊的数字很容易被识破；画一张图只需一次计算；相邻的隐变量给出相邻的图。",
+        en="Crisp strokes, because a blurred digit is easily found out; a candidate costs a single "
+        "pass; neighbouring latents give neighbouring pictures.",
+        zh="笔画清晰，因为模糊的数字很容易被识破；画一张候选图只需一次计算；相邻的隐变量给出相邻的图。",
     ),
     weaknesses=Words(
         en="Its losses do not say how good it is; training is a balance that can tip; styles of digits can "
@@ -84,7 +129,8 @@ SPECS = (
             ema=0.999,
         ),
         about=_ABOUT,
-        controls=(TRUNCATION,),
+        controls=CONTROLS,
+        preview={"candidates": 1},
         switches=switches(_CONFIG.techniques),
     ),
 )
