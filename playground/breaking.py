@@ -8,6 +8,7 @@ down. The words are in ``locale/*/break_it.json`` under ``break_it.KEY.*``.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 from playground import registry
@@ -88,6 +89,11 @@ class Experiment:
     def last_act(self) -> int:
         """The update after which the last act begins."""
         return self.num_steps - self.acts[-1][0]
+
+    def rest(self, step: int) -> int:
+        """The update after which the act under way ends, where the training rests."""
+        ends = accumulate(num for num, _ in self.acts)
+        return next((end for end in ends if end > step), self.num_steps)
 
     def shorter(self, share: float) -> "Experiment":
         """The same with a share of the updates, for a glance; it may not have the time to break."""

@@ -118,7 +118,7 @@ class Job:
 
     request: Request
     sessions: list[str]
-    wanted: float = math.inf  # updates it may still do before it pauses: infinity, 1 or 0
+    wanted: float = math.inf  # updates it may still do before it pauses
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     state: str = "paused"  # one of FINAL, or paused; who is in line is queued or running
     stopping: bool = False

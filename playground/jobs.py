@@ -49,15 +49,15 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._closing = False
 
-    def submit(self, session: str, request: Request, *, single: bool = False) -> str:
-        """Put a training in line and return its id; with `single` it pauses after its first update.
+    def submit(self, session: str, request: Request, *, updates: float = math.inf) -> str:
+        """Put a training in line and return its id; it pauses after so many updates.
 
         Raises:
             InvalidInput: if the session has one that is not over, or too many are under way.
         """
         with self._changed:
-            job = self._jobs.add(session, request, 1 if single else math.inf, MAX_JOBS)
-            self._line.insert(0 if single else len(self._line), job)
+            job = self._jobs.add(session, request, updates, MAX_JOBS)
+            self._line.insert(0 if updates == 1 else len(self._line), job)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name=f"train-{self.device}", daemon=True)
                 self._thread.start()
@@ -86,9 +86,9 @@ class Worker:
         with self._changed:
             self._pause(self._jobs.find(job_id), None)
 
-    def resume(self, job_id: str) -> None:
-        """Go back to the end of the line."""
-        self._want(job_id, math.inf)
+    def resume(self, job_id: str, updates: float = math.inf) -> None:
+        """Go back to the end of the line, and pause after so many updates."""
+        self._want(job_id, updates)
 
     def step(self, job_id: str) -> None:
         """Do one update, before anyone else's next turn, and pause."""

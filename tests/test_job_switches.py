@@ -13,7 +13,7 @@ from playground.validation import InvalidInput
 
 
 def test_a_switch_is_turned_before_the_next_update_and_remembered(worker):
-    job_id = worker.submit("a", request(), single=True)
+    job_id = worker.submit("a", request(), updates=1)
     until(worker, job_id, "paused", steps=1)
     worker.change(job_id, {"weight": 4.0})
     waiting = worker.view(job_id)
@@ -64,7 +64,7 @@ def test_switches_of_the_request_stand_from_the_start(worker):
      [("weight", 1.0)], {None: 1}, {"lr": 0}, {"decay": "never"}],
 )  # fmt: skip
 def test_a_change_that_cannot_be_is_refused_and_nothing_happens(worker, values):
-    job_id = worker.submit("a", request(), single=True)
+    job_id = worker.submit("a", request(), updates=1)
     until(worker, job_id, "paused", steps=1)
     before = worker.view(job_id).switches
     with pytest.raises(InvalidInput):
@@ -112,13 +112,13 @@ def test_a_new_pace_does_not_wait_for_the_old_ones_rest(worker):
 
 @pytest.mark.parametrize("seconds", [-1, 5.1, float("nan"), float("inf"), None, "1", True, [1]])
 def test_a_pace_that_cannot_be_is_refused(worker, seconds):
-    job_id = worker.submit("a", request(), single=True)
+    job_id = worker.submit("a", request(), updates=1)
     with pytest.raises(InvalidInput):
         worker.pace(job_id, seconds)
 
 
 def test_slow_motion_counts_in_the_time_left(worker):
-    job_id = worker.submit("a", request(recipe=replace(RECIPE, num_steps=1000)), single=True)
+    job_id = worker.submit("a", request(recipe=replace(RECIPE, num_steps=1000)), updates=1)
     until(worker, job_id, "paused", steps=1)
     before = worker.view(job_id).eta
     worker.pace(job_id, 2.0)
@@ -128,7 +128,7 @@ def test_slow_motion_counts_in_the_time_left(worker):
 @pytest.mark.parametrize(("model", "expected"), [(TinyLatent, [1, 2, 3]), (None, [1])])
 def test_one_step_at_a_time_shows_its_samples_where_they_cost_little(worker, model, expected):
     asked = request(model=model) if model else request()
-    job_id = worker.submit("a", asked, single=True)
+    job_id = worker.submit("a", asked, updates=1)
     for step in (1, 2, 3):
         until(worker, job_id, "paused", steps=step)
         if step < 3:
@@ -140,7 +140,7 @@ def test_diagnoses_become_curves(worker, monkeypatch):
     found = iter(Diagnosis((n, 128 - n), float(n), n / 100) for n in range(100))
     monkeypatch.setattr(diagnosis, "possible", lambda spec, dataset: True)
     monkeypatch.setattr(Watched, "_diagnose", lambda self: next(found))
-    job_id = worker.submit("a", request(model=TinyLatent), single=True)
+    job_id = worker.submit("a", request(model=TinyLatent), updates=1)
     for step in (1, 2, 3):
         until(worker, job_id, "paused", steps=step)
         if step < 3:

@@ -60,7 +60,7 @@ def test_pause_lets_the_others_work_and_resume_goes_on_where_it_was(worker):
 
 
 def test_one_step_is_one_step(worker):
-    job_id = worker.submit("a", request(), single=True)
+    job_id = worker.submit("a", request(), updates=1)
     assert until(worker, job_id, "paused", steps=1).event.step == 1
     for expected in (2, 3):
         worker.step(job_id)
@@ -72,7 +72,7 @@ def test_one_step_is_one_step(worker):
 def test_one_step_does_not_wait_for_a_line_of_others(worker):
     others = [worker.submit(str(n), request(seconds=0.02)) for n in range(jobs.SHARING + 2)]
     until(worker, others[0], "running", steps=1)
-    job_id = worker.submit("a", request(), single=True)
+    job_id = worker.submit("a", request(), updates=1)
     until(worker, job_id, "paused", steps=1, seconds=2)
 
 
@@ -202,7 +202,7 @@ def test_what_nobody_watches_is_paused_and_later_forgotten(worker, monkeypatch):
 
 
 def test_too_many_open_trainings_that_nobody_watches_are_ended_and_keep_their_model(worker, monkeypatch):
-    ids = [worker.submit(name, request(), single=True) for name in "ab"]
+    ids = [worker.submit(name, request(), updates=1) for name in "ab"]
     for job_id in ids:
         until(worker, job_id, "paused")
     monkeypatch.setattr(jobs, "MAX_OPEN", 1)

@@ -73,7 +73,7 @@ def test_a_stepwise_model_interpolates_but_is_not_mapped(untrained):
     updates = shown("interpolate", SLOW, 3)
     rows = updates[-1]["rows"]
     assert len(rows) == 2 and rows[0]["frames"] == 3 and rows[0]["strip"] != rows[1]["strip"]
-    assert f"<b>{registry.load(SLOW).decode_nfe}</b> network evaluations" in updates[-1]["status"]
+    assert f"network evaluations: <b>{registry.load(SLOW).decode_nfe}</b>" in updates[-1]["status"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -78,7 +78,7 @@ def test_the_way_is_sent_as_one_strip_with_a_bar_for_every_layer(untrained):
     assert len(got["titles"]) == len(got["says"]) == layers + 2 and len(got["bars"]) == layers + 1
     assert "bits/dim" in got["sum"] and "784" in got["sum"] and "dequantised" in got["sum"]
     assert 'lang="zh"' in got["error"]
-    assert re.search(r"<b>2</b> network evaluations · <b>[\d.,]+</b> ms", got["status"]), "there and back"
+    assert re.search(r"network evaluations: <b>2</b> · <b>[\d.,]+</b> ms", got["status"]), "there and back"
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -121,7 +121,7 @@ def test_the_editor_is_obeyed_and_shows_three_pictures(untrained):
     plain, changed = (section.edit(NAME, "test:0", "test:1", e, 0, asked()) for e in ("", edit))
     assert plain.count("<img") == changed.count("<img") == 6 and plain != changed
     mine, made, others = changed.split("<figure>")[1:]
-    assert re.search(r"<b>1</b> network evaluations · <b>[\d.,]+</b> ms", made), "the one that is decoded"
+    assert re.search(r"network evaluations: <b>1</b> · <b>[\d.,]+</b> ms", made), "the one that is decoded"
     assert "ms" not in re.sub(r'src="[^"]*"', "", mine + others)
     assert flow_panel.editor(groups).count('aria-pressed="true"') == groups
     assert flow_panel.editor(groups).count("data-choice") == groups * len(flowing.CHOICES)
@@ -156,7 +156,7 @@ def test_samples_appear_column_by_column(untrained):
     assert len(shown) == len(flowing.TEMPERATURES)
     assert [update.count("<img") for update in shown] == list(range(1, len(shown) + 1))
     assert "pg-running" in shown[0] and "pg-done" in shown[-1]
-    assert all(re.search(r"<b>1</b> network evaluations · <b>[\d.,]+</b> ms", update) for update in shown)
+    assert all(re.search(r"network evaluations: <b>1</b> · <b>[\d.,]+</b> ms", update) for update in shown)
 
 
 def test_stopping_keeps_what_was_drawn(untrained):

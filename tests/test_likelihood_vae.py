@@ -134,7 +134,7 @@ def test_drawing_moves_the_panel(untrained):
     assert set(opened(got["x"]).getdata()) == {0, 255}, "black and white, as the encoder sees it"
     assert "bits/dim" in got["terms"] and "nats" in got["terms"] and "ELBO" in got["terms"]
     assert got["label"] == ""
-    assert re.search(r"<b>2</b> network evaluations · <b>[\d.,]+</b> ms", got["cost"]), "there and back"
+    assert re.search(r"network evaluations: <b>2</b> · <b>[\d.,]+</b> ms", got["cost"]), "there and back"
     assert 'class="cost"' in posterior_panel.skeleton() and "got.cost" in pieces.page("posterior.js")
     labelled = json.loads(section.look(LABELLED, "3", "test:0", asked()))
     assert "<b>3</b>" in labelled["label"] and labelled["of"] != got["of"]

@@ -54,7 +54,7 @@ def test_an_empty_sheet_leaves_what_was_shown(untrained):
 
 def costs(said):
     """Network evaluations a picture, and how often they and the milliseconds are said."""
-    found = re.findall(r"<b>([\d,]+)</b> network evaluations · <b>[\d.,]+</b> ms, for each picture", said)
+    found = re.findall(r"network evaluations: <b>([\d,]+)</b> · <b>[\d.,]+</b> ms, for each picture", said)
     return found[0], len(found)
 
 

@@ -46,7 +46,7 @@ def test_every_route_shows_every_model_that_goes_it(route, untrained):
     for field, side in {fields(name) for name in translating.models(way)}:
         assert f"a window of {field} × {field} pixels; the picture has {side} × {side}" in found["body"]
     assert found["body"].count("<a download=") == 1 + lanes
-    costs = re.findall(r"<b>1</b> network evaluations · <b>[\d.,]+</b> ms", found["body"])
+    costs = re.findall(r"network evaluations: <b>1</b> · <b>[\d.,]+</b> ms", found["body"])
     assert len(costs) == num * lanes
 
 

@@ -1,8 +1,8 @@
 """Break it: training on purpose into each of the classic failures, predicted first, explained and repaired.
 
 The training is one of `playground.jobs`, under a session of its own, so that a broken model is offered
-nowhere and the Train tab stays free. The watcher is the stage manager: it turns the switches of the next act
-when the act before is over, and lets the training rest as soon as there is a verdict to give.
+nowhere and the Train tab stays free. It rests after the last update of every act and of every repair. The
+watcher is the stage manager: it turns the switches of the next act and lets it begin, or gives the verdict.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from playground.validation import InvalidInput, Term
 ORDER = 25
 TITLE = "break_it.title"
 _SEED = 0
-_POLL = 1 / 24  # seconds between two looks at the training: an act ends at most so much late
+_POLL = 1 / 24  # seconds between two looks at the training
 
 
 def first() -> Progress:
@@ -40,21 +40,14 @@ def owner(request: gr.Request | None) -> str:
 
 
 def direct(view: JobView, progress: Progress) -> bool:
-    """Turn what the next act turns, and let the training rest when it is time; whether it does.
-
-    The last update is asked for singly: of such a one the samples are always drawn, and diagnosed.
-    """
+    """Begin the next act where one is over; whether the training rests because there is a verdict to give."""
     step = view.event.step if view.event else 0
     if view.state in FINAL or (view.state == "paused" and step >= progress.until):
         return True
-    if not progress.fix and step < progress.until:
-        turned = progress.experiment.standing(step)
-        if any(view.switches[key] != value for key, value in turned.items()):
-            jobs.worker().change(view.id, turned)
-    if step >= progress.until and view.state != "paused":
-        jobs.worker().step(view.id)
-    elif view.state == "paused" and view.message is not None:  # nobody watched for a while
-        jobs.worker().resume(view.id)
+    if view.state == "paused":  # between two acts, or because nobody watched for a while
+        if not progress.fix:
+            jobs.worker().change(view.id, progress.experiment.standing(step))
+        jobs.worker().resume(view.id, progress.rest(step) - step)
     return False
 
 
@@ -63,7 +56,7 @@ def judged(view: JobView, progress: Progress) -> Progress:
     step = view.event.step if view.event else 0
     if step < progress.until and view.state != "failed":
         return progress
-    value = progress.experiment.symptom.measure(view.losses, progress.begun(view))
+    value = progress.experiment.symptom.measure(view.losses, progress.begun)
     if not progress.fix:
         return replace(progress, before=value, seen=break_it_panel.advice(view, progress))
     return replace(progress, tried=(*progress.tried, (progress.fix, value)))
@@ -141,7 +134,7 @@ def run(progress: Progress, request: gr.Request) -> tuple[Any, ...]:
     if progress.job:
         _end(progress.job)
     asked = progress.experiment.request(_SEED)
-    job = jobs.worker().submit(owner(request), asked)
+    job = jobs.worker().submit(owner(request), asked, updates=progress.experiment.rest(0))
     progress = memory.keep(Progress(progress.key, progress.guess, job), False)
     return progress, break_it_panel.board(progress), *break_it_panel.empty(progress)
 
@@ -156,7 +149,7 @@ def repair(progress: Progress, event: gr.EventData, request: gr.Request) -> tupl
     if progress.before is None or view.state != "paused" or view.event is None:
         raise InvalidInput("break_it.wait")
     jobs.worker().change(progress.job, experiment.fix(key))
-    jobs.worker().resume(progress.job)
+    jobs.worker().resume(progress.job, experiment.fix_steps)
     progress = memory.keep(replace(progress, fix=key, since=view.event.step), False)
     return progress, break_it_panel.verdict(jobs.worker().view(progress.job), progress)
 
@@ -203,7 +196,8 @@ def break_it(
     if fix != "":
         fix = validation.choice(fix, Term("break_it.name.fix"), chosen.fixes)
     short = chosen.shorter(validation.number(share, Term("break_it.name.share"), 0.01, 1.0))
-    job = jobs.worker().submit(owner(request), short.request(validation.seed(seed)))
+    asked = short.request(validation.seed(seed))
+    job = jobs.worker().submit(owner(request), asked, updates=short.rest(0))
     progress = Progress(short.key, job=job, shorter=short)
     yield from _reports(progress, fix, common.session(request), common.language(request))
 
@@ -224,7 +218,7 @@ def _reports(progress: Progress, fix: str, session: str, code: str) -> Iterator[
                     return
                 if rests and view.event is not None:
                     worker.change(progress.job, experiment.fix(fix))
-                    worker.resume(progress.job)
+                    worker.resume(progress.job, experiment.fix_steps)
                     progress = replace(progress, fix=fix, since=view.event.step)
                 time.sleep(_POLL)
     finally:

@@ -56,10 +56,14 @@ class Progress:
         experiment = self.experiment
         return self.since + experiment.fix_steps if self.fix else experiment.num_steps
 
-    def begun(self, view: JobView) -> int:
-        """The update after which what is judged began; switches may have been turned a little late."""
-        planned = self.since if self.fix else self.experiment.last_act
-        return max([planned, *(step for step, _ in view.changes)])
+    def rest(self, step: int) -> int:
+        """The update after which the training rests next."""
+        return self.until if self.fix else self.experiment.rest(step)
+
+    @property
+    def begun(self) -> int:
+        """The update after which what is judged began."""
+        return self.since if self.fix else self.experiment.last_act
 
 
 def board(progress: Progress) -> str:
@@ -160,7 +164,7 @@ def measured(experiment: Experiment, value: float) -> str:
 
 def advice(view: JobView, progress: Progress) -> tuple[Advice, ...]:
     """What the coach sees in the curves of the act or the fix that is judged."""
-    return coach.advise(view.request.spec, view.switches, view.losses, progress.begun(view))
+    return coach.advise(view.request.spec, view.switches, view.losses, progress.begun)
 
 
 def said(given: Sequence[Advice]) -> str:

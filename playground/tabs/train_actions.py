@@ -1,5 +1,6 @@
 """What the buttons of the Train tab do: begin, pause, turn switches, take advice, compare, replay."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ NUM_CLOSEST = 8  # training pictures shown beside one sample
 
 def begin(asked: Request, pace: float, session: str, *, single: bool = False) -> str:
     """Begin a training; returns the job's id."""
-    job_id = jobs.worker().submit(session, asked, single=single)
+    job_id = jobs.worker().submit(session, asked, updates=1 if single else math.inf)
     if pace:
         jobs.worker().pace(job_id, pace)
     return job_id
