@@ -154,7 +154,7 @@ EXPERIMENTS = (
     Experiment(
         "oscillation", "gan", {"batch_size": 64, "decay": "none"},
         ((260, {"beta1": 0.9, "lr_g": 4.0, "lr_d": 4.0}),),
-        Symptom("d_fake", 0.5, above=False, swing=True), "swing", ("swing", "collapse", "vanish", FINE),
+        Symptom("loss_g", 3.0, above=False, swing=True), "swing", ("swing", "collapse", "vanish", FINE),
         {
             "momentum": {"beta1": 0.5, "lr_g": 0.5, "lr_d": 0.5}, "faster": {"lr_d": 8.0},
             "longer": {"beta1": 0.97},
