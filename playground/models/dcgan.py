@@ -89,7 +89,8 @@ _ABOUT = About(
         en="Two networks play against each other: a generator turns 64 random numbers into a picture, and a "
         "discriminator learns to tell its pictures from real ones. "
         "The generator never sees a real digit and improves only by the discriminator's objections. "
-        "One pass through the generator draws a picture, and of a few such pictures the discriminator picks.",
+        "One pass through the generator draws a picture, and of a few such pictures the discriminator picks "
+        "one.",
         zh="两个网络相互对抗：生成器把 64 个随机数变成一张图，判别器学习区分生成的图与真实的图。"
         "生成器从未见过真实的数字，只靠判别器的反对意见来改进。"
         "生成器只需计算一次就能画出一张图，判别器再从几张这样的图中挑选一张。",
