@@ -92,6 +92,11 @@ def _elsewhere() -> list[str]:
     return lines
 
 
+def multiple(value: float) -> str:
+    """How many times something is something else, in three digits: 4.13, 1,220."""
+    return f"{float(f'{value:.3g}'):,g}"
+
+
 def headlines(metrics: dict[str, dict[str, Any]]) -> list[str]:
     """The numbers a model is known by but for its likelihood, each with the number of samples behind it.
 
@@ -100,7 +105,7 @@ def headlines(metrics: dict[str, dict[str, Any]]) -> list[str]:
     """
     found = []
     if entry := metrics.get("fid"):
-        times = f" = {entry['times_floor']:.3g} x floor" if "times_floor" in entry else ""
+        times = f" = {multiple(entry['times_floor'])} x floor" if "times_floor" in entry else ""
         found.append(f"FID {entry['value']:.3g}{times} (N = {entry['num']:,})")
     if shares := [f"{key} {metrics[key]['value']:.3f}" for key in SHARES if key in metrics]:
         found.append(f"{', '.join(shares)} (N = {metrics[SHARES[-1]]['num']:,})")

@@ -207,6 +207,10 @@ def test_the_readmes_table_has_a_column_for_each_group():
     assert set(listing.LIKELIHOODS) == set(scoring.GROUPS)
 
 
+def test_multiples_have_three_digits_and_no_exponent():
+    assert [listing.multiple(x) for x in (4.126, 13.97, 438.2, 1219.19)] == ["4.13", "14", "438", "1,220"]
+
+
 def test_headlines_have_recall_and_coverage():
     found = listing.headlines({key: share(0.5, 5000) for key in listing.SHARES})
     assert found == ["precision 0.500, recall 0.500, coverage 0.500 (N = 5,000)"]

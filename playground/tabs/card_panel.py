@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from playground import registry, scoring
-from playground.listing import SHARES
+from playground.listing import SHARES, multiple
 from playground.locale import both
 from playground.spec import ModelSpec
 from playground.tabs import likelihood_cards_panel
@@ -54,7 +54,7 @@ def _quality(metrics: Card) -> str:
     facts = both(
         "sample.quality_facts", fid=f"{fid:.3g}", floor=f"{fid / times:.3g}", num=f"{entry['num']:,}"
     )
-    return _tile(label, f"{times:,.3g}×", facts)
+    return _tile(label, f"{multiple(times)}×", facts)
 
 
 def _share(key: str, metrics: Card) -> str:
