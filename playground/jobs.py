@@ -50,7 +50,7 @@ class Worker:
         self._closing = False
 
     def submit(self, session: str, request: Request, *, updates: float = math.inf) -> str:
-        """Put a training in line and return its id; it pauses after so many updates.
+        """Put a training in line and return its id; it pauses after so many updates, one alone goes first.
 
         Raises:
             InvalidInput: if the session has one that is not over, or too many are under way.
@@ -87,7 +87,7 @@ class Worker:
             self._pause(self._jobs.find(job_id), None)
 
     def resume(self, job_id: str, updates: float = math.inf) -> None:
-        """Go back to the end of the line, and pause after so many updates."""
+        """Go back to the end of the line, a single update to its front, and pause after so many."""
         self._want(job_id, updates)
 
     def step(self, job_id: str) -> None:
