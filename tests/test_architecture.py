@@ -151,6 +151,14 @@ def test_no_list_of_models_and_no_question_after_a_name():
                 assert count([key for key in node.keys if key]) < 2, f"{where} maps models"
 
 
+def test_no_test_starts_a_loop_where_a_browser_may_have_left_one():
+    """`asyncio.run` fails in a thread with a loop: `app_helpers.awaited` has a thread of its own."""
+    for path in sorted((ROOT / "tests").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                assert ast.unparse(node.func) != "asyncio.run", f"{path.name}, line {node.lineno}"
+
+
 def test_top_level_has_nothing_else():
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -1,6 +1,5 @@
 """Published models: listed apart, downloaded whole or not at all, one sentence where there is no network."""
 
-import asyncio
 import json
 import socket
 import threading
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 import torch
+from app_helpers import awaited
 from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder
 from PIL import Image
@@ -247,7 +247,7 @@ def test_the_translate_tab_gets_the_bytes_of_an_uploaded_file():
     path.write_bytes(b"a picture")
     sent = {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
     way = next(iter(translate_published.offered()))
-    got = asyncio.run(page.preprocess_data(press, [way, sent], SessionState(page)))
+    got = awaited(page.preprocess_data(press, [way, sent], SessionState(page)))
     path.unlink()
     assert got == [way, b"a picture"]
 
