@@ -104,26 +104,6 @@ def test_weights_start_as_the_paper_says():
             assert module.weight.mean().item() == pytest.approx(1.0, abs=0.01)
 
 
-def drawn(model, num, **controls):
-    with torch.no_grad():
-        (moment,) = model.sample(num, generator=rng(5), **controls)
-    return moment
-
-
-@pytest.mark.parametrize("num", [1, 3])
-def test_the_discriminator_picks_among_the_candidates(num):
-    model = small().eval()
-    pool = drawn(model, 4 * num, candidates=1)
-    picked = drawn(model, num, candidates=4)
-    with torch.no_grad():
-        scores = model.discriminator(pool.x).view(4, num)
-    assert picked.x.shape == (num, 1, 28, 28) and picked.nfe == 8 and pool.nfe == 1
-    for i in range(num):
-        best = max(range(4), key=lambda k: scores[k, i].item())
-        assert torch.equal(picked.x[i], pool.x[best * num + i])
-    assert len({drawn(model, num, candidates=k).nfe for k in (1, 2, 3)}) == 3
-
-
 def test_recalibrate_makes_eval_mode_match_the_batches():
     model = small()
     with torch.no_grad():
@@ -157,7 +137,7 @@ def test_recalibrating_twice_gives_the_same_statistics():
 
 def test_decoding_the_noise_is_sampling():
     model = SPECS[0].build(0).eval()
-    alone = {"candidates": 1}
+    alone = {"langevin": 0}
     drawn = list(model.sample(4, generator=rng(7), **alone))
     assert len(drawn) == 1 and drawn[0].nfe == 1
     z = torch.randn(4, *model.latent_shape, generator=rng(7))
@@ -177,7 +157,7 @@ def test_a_picture_does_not_depend_on_its_neighbours():
 
 
 def test_without_truncation_left_every_picture_is_the_same():
-    x = next(SPECS[0].build(0).eval().sample(3, generator=rng(), truncation=0.0)).x
+    x = next(SPECS[0].build(0).eval().sample(3, generator=rng(), truncation=0.0, langevin=0)).x
     torch.testing.assert_close(x[0], x[2])
 
 
@@ -193,7 +173,7 @@ def test_who_takes_labels_and_gets_none_draws_them_after_the_latents():
     with torch.no_grad():
         assert torch.equal(drawn.x, told.decode(z, labels)) and torch.equal(drawn.x, asked.x)
     plain, generator = small().eval(), rng(3)
-    (drawn,) = plain.sample(6, generator=generator, candidates=1)
+    (drawn,) = plain.sample(6, generator=generator, langevin=0)
     after = rng(3)
     z = torch.randn(6, 8, generator=after)
     with torch.no_grad():

