@@ -94,7 +94,9 @@ def sample(
     output: Annotated[str, typer.Option("-o", "--output", help="FILE.png (a grid) or FILE.npz (arrays).")],
     num: Annotated[int, typer.Option("-n", "--num", help=f"Pictures, 1 to {MAX_NUM}.")] = 16,
     seed: Annotated[int, typer.Option(help="The same seed draws the same pictures.")] = 0,
-    label: Annotated[str | None, typer.Option(help="The class; without it picture i shows i mod 10.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="The class; without it all, as often as in the data.")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A control of the model.")
     ] = None,
@@ -108,7 +110,7 @@ def sample(
     wanted = validation.label(label, spec, num_classes)
     controls = validation.assignments(set_ or [], spec)
     console.check_output(path, (".png", ".npz"))
-    labels = _labels(spec, num, wanted, num_classes)
+    labels = _labels(spec, num, wanted)
     _fetch(spec)
     images = np.concatenate(list(_draw(spec, registry.load(name), labels, seed, controls)))
     if path.suffix.lower() == ".npz":
@@ -137,15 +139,13 @@ def _png(spec: ModelSpec, images: np.ndarray, request: dict[str, Any]) -> bytes:
     return figures.png_with_request(picture, request | whole)
 
 
-def _labels(spec: ModelSpec, num: int, wanted: int | None, num_classes: int) -> np.ndarray:
-    """(num,) int64: the class asked for, all classes in turn, or -1 for a model that takes none."""
+def _labels(spec: ModelSpec, num: int, wanted: int | None) -> np.ndarray:
+    """(num,) int64: the class asked for, classes as often as in the data, or -1 for a model without."""
     if not spec.conditional:
         return np.full(num, -1, np.int64)
-    return (
-        data.in_turn(num, num_classes=num_classes).numpy()
-        if wanted is None
-        else np.full(num, wanted, np.int64)
-    )
+    if wanted is not None:
+        return np.full(num, wanted, np.int64)
+    return (data.in_turn(num) if spec.published else data.in_proportion(spec.dataset, num)).numpy()
 
 
 def _draw(

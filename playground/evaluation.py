@@ -135,7 +135,7 @@ def _samples(spec: ModelSpec, model: GenerativeModel, num: int) -> Part:
     held_out = held_out[judge.some(len(held_out), num)]
     result = _distances(real, held_out, fake) | class_entries(answers)
     result["inception_score"] = entry(metrics.inception_score(answers), num)
-    if (asked := labels_for(spec, 0, num, answers.device)) is not None:
+    if (asked := labels_for(spec, num, answers.device)) is not None:
         result["label_accuracy"] = entry((answers.argmax(1) == asked).double().mean().item(), num)
     return result
 
@@ -251,7 +251,7 @@ def _speed(spec: ModelSpec, model: GenerativeModel) -> Part:
 @torch.no_grad()
 def timed(spec: ModelSpec, model: GenerativeModel, num: int) -> tuple[float, int]:
     """Seconds that `num` samples take, and evaluations of the network."""
-    labels, generator = labels_for(spec, 0, num, judge.device_of(model)), torch.Generator().manual_seed(SEED)
+    labels, generator = labels_for(spec, num, judge.device_of(model)), torch.Generator().manual_seed(SEED)
     start = time.perf_counter()
     sampler = cast(Samples, model).sample(num, labels=labels, generator=generator, **spec.defaults())
     last = deque(sampler, maxlen=1).pop()

@@ -55,9 +55,9 @@ class Clock:
         return EvalEvent(self.what, done, self.total, elapsed * (self.total - done) / max(done, 1))
 
 
-def labels_for(spec: ModelSpec, start: int, num: int, device: torch.device) -> Tensor | None:
-    """Labels i mod 10 for the i-th sample of a conditional model."""
-    return data.in_turn(num, start).to(device) if spec.conditional else None
+def labels_for(spec: ModelSpec, num: int, device: torch.device) -> Tensor | None:
+    """(num,) int64: what a conditional model is asked for, the classes as often as in the data."""
+    return data.in_proportion(spec.dataset, num).to(device) if spec.conditional else None
 
 
 @torch.no_grad()
@@ -70,9 +70,10 @@ def draw(
     """
     generator, device = torch.Generator().manual_seed(SEED), judge.device_of(model)
     chosen, seen, before = spec.defaults() | (controls or {}), list[tuple[Tensor, Tensor]](), clock.done
+    asked = labels_for(spec, num, device)
     for start in range(0, num, BATCH):
         size = min(BATCH, num - start)
-        labels = labels_for(spec, start, size, device)
+        labels = None if asked is None else asked[start : start + size]
         for last in cast(Samples, model).sample(size, labels=labels, generator=generator, **chosen):
             yield clock.event(before + start + size * last.step // last.num_steps)
         seen.append(judge.look(last.x, judge.of(spec.dataset) or judge.NAME))

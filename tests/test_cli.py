@@ -15,7 +15,7 @@ from cli_helpers import CONDITIONAL, PLAIN, ROOT, TINY, draw, give_weights, only
 from cli_helpers import untouched as untouched  # a fixture for every test here
 from PIL import Image
 
-from playground import cli, figures, registry, weights
+from playground import cli, data, figures, registry, weights
 from playground.spec import GenerativeModel, Translates
 from playground.tabs import sample
 
@@ -45,6 +45,12 @@ def test_samples_of_a_conditional_model(capsys):
     give_weights(CONDITIONAL)
     found = draw(capsys, CONDITIONAL, num=12)
     assert found["labels"].tolist() == [*range(10), 0, 1]
+    labels = data.in_proportion("mnist", 130)  # as an evaluation asks for them
+    assert (
+        draw(capsys, CONDITIONAL, num=130)["labels"].tolist()
+        == labels.tolist()
+        != [i % 10 for i in range(130)]
+    )
     assert draw(capsys, CONDITIONAL, "--label", 7)["labels"].tolist() == [7, 7, 7]
 
 

@@ -62,6 +62,22 @@ def test_emoji_entries_name_every_cell():
     assert len(entries) == 1906 and all(entry["name"] and entry["category"] for entry in entries)
 
 
+def test_labels_come_as_often_as_in_the_data_from_a_hundred_on():
+    labels, share = data.in_proportion("mnist", 10_000), data.load("mnist").labels.bincount() / 60_000
+    assert torch.equal(labels[:100], data.in_turn(100)) and torch.equal(
+        data.in_proportion("mnist", 7), labels[:7]
+    )
+    assert torch.equal(data.in_proportion("mnist", 1234), labels[:1234])
+    for num in (200, 1000, 10_000):
+        assert (labels[:num].bincount(minlength=10) - num * share).abs().max() <= 1
+
+
+def test_labels_of_a_balanced_set_stay_in_turn(monkeypatch):
+    even = data.Images("even", torch.zeros(12, 1, 2, 2), torch.arange(12) % 4, tuple("abcd"))
+    monkeypatch.setattr(data, "load", lambda name, split="train": even)
+    assert data.in_proportion("even", 403).tolist() == [i % 4 for i in range(403)]
+
+
 def test_uint8_survives_the_round_trip_through_float():
     levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
     x = data.to_float(levels)

@@ -156,7 +156,7 @@ class Toy(GenerativeModel, Samples, HasLatent, Encodes, HasLikelihood):
         self.levels, self.weight, self.calls = config.levels, torch.nn.Parameter(torch.zeros(1)), []
 
     def sample(self, num, *, labels=None, generator, **controls):
-        self.calls.append((num, controls))
+        self.calls.append((num, labels))
         images = data.load("mnist")
         order = torch.randperm(len(images), generator=generator)
         if labels is not None:
@@ -195,7 +195,8 @@ def evaluate_toy(pretrained, monkeypatch):
         few = lambda dataset, split="train": small[split]  # noqa: E731
         monkeypatch.setattr(data, "load", few)
         judge._KEPT.clear()
-        return spec, list(evaluation.evaluate_steps("toy", num, model=spec.build()))
+        model = spec.build()
+        return model, list(evaluation.evaluate_steps("toy", num, model=model))
 
     small = {}
     for split, num in (("train", 3000), ("test", 600)):
@@ -206,7 +207,9 @@ def evaluate_toy(pretrained, monkeypatch):
 
 
 def test_evaluation_of_a_model_that_draws_real_pictures(evaluate_toy):
-    _, events = evaluate_toy(toy())
+    model, events = evaluate_toy(toy())
+    asked = torch.cat([labels for num, labels in model.calls if num in (250, 50)])  # not for its speed
+    assert torch.equal(asked, data.in_proportion("mnist", 300)) and (asked != data.in_turn(300)).any()
     result = events[-1].metrics
     assert json.loads(json.dumps(result)) == result and all("num" in item for item in result.values())
     assert [e.metrics for e in events[:-1]] == [None] * (len(events) - 1)

@@ -17,6 +17,7 @@ __all__ = [
     "DataUnavailable",
     "Images",
     "binarise",
+    "in_proportion",
     "in_turn",
     "load",
     "names",
@@ -75,9 +76,26 @@ def pictures_of(name: str) -> str:
     return _PICTURES_OF.get(name, name)
 
 
-def in_turn(num: int, start: int = 0, num_classes: int = 10) -> Tensor:
+def in_turn(num: int, num_classes: int = 10) -> Tensor:
     """(num,) int64 labels for pictures of which no class was asked: picture i shows i mod num_classes."""
-    return torch.arange(start, start + num) % num_classes
+    return torch.arange(num) % num_classes
+
+
+def in_proportion(name: str, num: int) -> Tensor:
+    """(num,) int64 labels, each class as often as among the training images, within one picture.
+
+    They make a model of p(picture | label) one of p(picture), which can be compared with the data. The first
+    100 are `in_turn`, for a grid; each further one is the class that is then most behind its share. A longer
+    run begins like a shorter one.
+    """
+    counts = load(name).labels.bincount()
+    labels = in_turn(min(num, 100), num_classes=len(counts)).tolist()
+    behind = len(labels) * counts - torch.bincount(torch.tensor(labels), minlength=len(counts)) * counts.sum()
+    for _ in range(len(labels), num):
+        behind += counts
+        labels.append(int(behind.argmax()))
+        behind[labels[-1]] -= counts.sum()
+    return torch.tensor(labels)
 
 
 def to_float(images: Tensor) -> Tensor:

@@ -69,12 +69,12 @@ def theirs(model, scheduler: str, batch: int, num_steps: int):
 
 @torch.no_grad()
 def features(model, num: int, batch: int, **controls) -> torch.Tensor:
-    """(num, F) of the classifier, of pictures of every class in turn."""
-    found = []
+    """(num, F) of the classifier, of pictures of the classes as often as in the data."""
+    found, labels = [], data.in_proportion("mnist", num)
     for start in range(0, num, batch):
         size = min(batch, num - start)
         generator = torch.Generator().manual_seed(start)
-        *_, last = model.sample(size, labels=data.in_turn(size, start), generator=generator, **controls)
+        *_, last = model.sample(size, labels=labels[start : start + size], generator=generator, **controls)
         found.append(judge.look(last.x)[0])
     return torch.cat(found)
 
