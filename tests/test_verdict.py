@@ -83,7 +83,8 @@ def test_what_the_sentences_claim_holds_of_the_shipped_models():
     speed = {family: measured(family)["ms_per_image_64"]["value"] for family in FAMILIES}
     assert fid["gan"] < 1.5 * fid["diffusion"] and speed["gan"] < speed["diffusion"] / 100, "not obsolete"
     assert recall["diffusion"] > recall["gan"], "variety"
-    assert fid["hybrid"] < 2 * fid["diffusion"] and speed["hybrid"] < speed["diffusion"] / 10, "most of both"
+    assert speed["hybrid"] < speed["diffusion"] / 10, "time back"
+    assert fid["hybrid"] > max(fid["gan"], fid["diffusion"]), "both parents are nearer"
     assert min(fid["vae"], fid["flow"], fid["autoregressive"]) > 4 * fid["gan"], "soft, weak, adding up"
     assert all(measured(family)["nfe"]["value"] == 1 for family in ("vae", "gan", "flow")), "one pass"
     assert measured("hybrid")["nfe"]["value"] <= 8 < measured("diffusion")["nfe"]["value"]

@@ -250,9 +250,10 @@ _ABOUT = About(
     formula=r"\hat x_0 = G(x_t, z, t), \quad x_{t-1} \sim q(x_{t-1} \mid x_t, \hat x_0), \quad "
     r"\min_G \max_D \sum_{t} \mathbb{E}[\log D(x_{t-1}, x_t, t)] + \mathbb{E}[\log(1 - D(x'_{t-1}, x_t, t))]",
     strengths=Words(
-        en="Close to diffusion in quality and variety, with four network evaluations instead of dozens; the "
+        en="Pictures as sharp as a GAN's with four network evaluations instead of diffusion's dozens; the "
         "noise that the discriminator sees through keeps the game steady.",
-        zh="质量和多样性接近扩散模型，而只需运行网络四次而不是几十次；判别器看到的图片带有噪声，使博弈更稳定。",
+        zh="图片像 GAN 的一样清晰，只需运行网络四次，而不是扩散模型的几十次；"
+        "判别器看到的图片带有噪声，使博弈更稳定。",
     ),
     weaknesses=Words(
         en="Two networks that play a game are harder to train than one with a plain loss; the number of "
