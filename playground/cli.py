@@ -145,7 +145,7 @@ def _labels(spec: ModelSpec, num: int, wanted: int | None) -> np.ndarray:
         return np.full(num, -1, np.int64)
     if wanted is not None:
         return np.full(num, wanted, np.int64)
-    return (data.in_turn(num) if spec.published else data.in_proportion(spec.dataset, num)).numpy()
+    return data.in_proportion(spec.dataset, num).numpy()
 
 
 def _draw(
