@@ -21,6 +21,7 @@ def build() -> gr.Blocks:
         with gr.Tabs(elem_id="pg-tabs"):
             for module in modules():
                 with gr.Tab(common.word(module.TITLE), id=module.__name__.rpartition(".")[2]):
+                    common.heading(module.TITLE)
                     module.build()
         blocks.unload(common.leave)
     return blocks
@@ -36,7 +37,6 @@ def launch(arguments: argparse.Namespace, **options: object) -> tuple:
         max_file_size="8mb",
         max_threads=80,
         ssr_mode=False,
-        footer_links=["api"],
         i18n=common.I18N,
         **page.look(),
         **options,

@@ -62,7 +62,7 @@ def board(shown: Board) -> str:
     status = both("anomaly.status", num=shown.num, models=len(shown.rows), percent=percent)
     missing = f'<p class="missing">{both("anomaly.no_clothes")}</p>' if shown.missing else ""
     groups = "".join(_group(key, shown.rows) for key in scoring.GROUPS)
-    head = f'<div class="pg-status" role="status">{chip}<span>{status}</span></div>{missing}'
+    head = f'<div class="pg-status">{chip}<span>{status}</span></div>{missing}'
     return (
         f'<div class="anomaly">{head}'
         f'{_legend(shown.missing)}{groups}<section class="lesson">{_conclusion(shown)}'
@@ -130,7 +130,7 @@ def _article(row: Row) -> str:
     black = None if scorer is None else scorer.black
     marks = [] if black is None else [(black, words("anomaly.black"))]
     title = words("anomaly.histogram", model=row.title)
-    figure = histogram_svg(clouds, axis(scorer), title, marks=marks)
+    figure = histogram_svg(clouds, axis(scorer), title, marks=marks, width=440)
     findings = {} if scorer is None else scorer.findings()
     lines = "".join(_line(key, findings[key]) for key in SETS if key in findings)
     return f"<article>{head}{figure}{_table(lines)}{_black(scorer)}</article>"

@@ -247,6 +247,11 @@ def html(value: str, **options: Any) -> gr.HTML:
     return gr.HTML(value, apply_default_css=False, **options)
 
 
+def heading(key: str) -> gr.HTML:
+    """What a screen reader finds a tab by; one who sees has the tab's own name."""
+    return html(f"<h2>{locale.both(key)}</h2>", elem_classes="pg-sr")
+
+
 def seed_number() -> gr.Number:
     """The seed, as every tab asks for it."""
     return gr.Number(

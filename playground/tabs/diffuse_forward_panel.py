@@ -57,7 +57,7 @@ def skeleton() -> str:
         '<svg viewBox="0 0 560 150" preserveAspectRatio="none" role="img" aria-label="'
         f'{pieces.spoken("diffuse.histogram")}"><path class="bars"/><path class="normal"/></svg>'
         f"<figcaption>{both('diffuse.histogram')}</figcaption></figure><dl>{facts}</dl></div>"
-        f'<div class="plots">{curves()}</div><div class="pg-status" role="status"></div>'
+        f'<div class="plots">{curves()}</div><div class="pg-status"></div>'
         f'<p class="ready">{both("diffuse.ways_ready")}</p>'
         f'<div class="ways" hidden>{ways_skeleton()}</div></div>'
     )

@@ -17,7 +17,7 @@ NUM_THUMBS = 14
 def component(elem_id: str, ready: str, **values: int) -> gr.HTML:
     """An empty panel; `ready` is the key of what it says, with the values, until it is filled."""
     skeleton = (
-        f'<div class="lanes-panel"><div class="pg-status" role="status"></div>'
+        f'<div class="lanes-panel"><div class="pg-status"></div>'
         f'<p class="ready">{both(ready, **values)}</p><div class="body" hidden><div class="lanes"></div>'
         '<div class="pg-scrub"><button type="button" class="play" aria-label="'
         f'{pieces.spoken("sample.play")}">▶</button><input type="range" class="slider" min="0" max="1" '

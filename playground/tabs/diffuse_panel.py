@@ -1,12 +1,14 @@
 """What the Diffuse tab's panels are made of: arrays that the page computes with, plots with a cursor."""
 
 import base64
+import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from playground import data, svg
+from playground.data import emoji
 from playground.locale import both
 from playground.spec import Words
 from playground.tabs import diffuse_request
@@ -37,12 +39,14 @@ def emoji_indices() -> list[int]:
 
 def pick_skeleton() -> str:
     """Emoji to choose from, and a button that takes a file as it is, in colours."""
-    indices = emoji_indices()
+    indices, entries = emoji_indices(), emoji.entries()
+    names = [entries[index]["name"] for index in emoji.indices("test")]
     x = data.to_float(data.load(diffuse_request.EMOJI, "test").images[indices])
     small = x.unflatten(3, (-1, x.shape[3] // _THUMB)).unflatten(2, (-1, x.shape[2] // _THUMB)).mean((3, 5))
     sheet, last = address(small, len(indices)), len(indices) - 1
     buttons = "".join(
-        f'<button type="button" data-emoji="{index}" aria-label="{spoken("diffuse.emoji", index=index)}">'
+        f'<button type="button" data-emoji="{index}" title="{(name := html.escape(names[index]))}" '
+        f'aria-label="{name}">'
         f'<i style="background-position-x:{100 * place / last:.3f}%"></i></button>'
         for place, index in enumerate(indices)
     )

@@ -35,7 +35,7 @@ def build() -> None:
                     pad = digit_pad.pad("pg-restore-pad")
                 with gr.Column(min_width=170, elem_classes=["pg-for", "pg-for-inpaint"]):
                     mask = digit_pad.eraser(pad, "pg-restore-eraser")
-            with gr.Row():
+            with gr.Row(elem_classes="pg-last"):
                 run = gr.Button(
                     common.word("diffuse.restore_run"), variant="primary", elem_classes=common.RUN
                 )

@@ -56,7 +56,7 @@ def board(
         said = both("families.given", label=read[0], sure=f"{read[1]:.0%}")
         given = f"{_image(x, 'families.yours', 'small')}<span>{said}</span>"
     done = both("families.count", num=sum(card.state == "done" for card in cards), total=len(cards))
-    status = f'<div class="pg-status" role="status">{chip}{given}<span>{done}</span></div>'
+    status = f'<div class="pg-status">{chip}{given}<span>{done}</span></div>'
     return f'<div class="families">{status}<div class="cards">{"".join(map(_card, cards))}</div></div>'
 
 
@@ -69,7 +69,7 @@ def _image(x: Tensor, key: str, kind: str) -> str:
 def _card(card: Card) -> str:
     how = families.approach(card.spec)
     head = (
-        f"<header><h4>{html.escape(card.title)}</h4>"
+        f"<header><h3>{html.escape(card.title)}</h3>"
         f'<span class="pg-dim">{both(f"families.family_{card.spec.family}")} · {card.spec.year}</span>'
         f'<span class="state pg-dim">{both(f"families.{card.state}")}</span></header>'
     )

@@ -86,7 +86,8 @@ def editor(groups: int) -> str:
     """What stays in place of the editor: for every group of z a choice of where its values come from."""
     names = NAMES.get(groups, tuple(f"group_{index}" for index in range(1, groups + 1)))
     rows = "".join(
-        f'<div class="group" data-group="{index}" role="group"><span>{_group(name, index)}</span><div>'
+        f'<div class="group" data-group="{index}" role="group" aria-labelledby="pg-group-{index}">'
+        f'<span id="pg-group-{index}">{_group(name, index)}</span><div>'
         + "".join(_choice(choice) for choice in CHOICES)
         + "</div></div>"
         for index, name in enumerate(names)
@@ -144,7 +145,7 @@ def temperatures(columns: Sequence[tuple[float, Tensor]], seconds: float, state:
     )
     empty = "<figure></figure>" * (len(flowing.TEMPERATURES) - len(columns))
     return (
-        f'<div class="heat"><div class="pg-status" role="status">{chip(state)}<span>{said}</span></div>'
+        f'<div class="heat"><div class="pg-status">{chip(state)}<span>{said}</span></div>'
         f'<div class="columns">{cells}{empty}</div></div>'
     )
 
@@ -157,7 +158,7 @@ def waiting() -> str:
 def skeleton() -> str:
     """What stays in place while the way changes."""
     return (
-        '<div class="flow"><div class="pg-status" role="status"></div>'
+        '<div class="flow"><div class="pg-status"></div>'
         f'<p class="ready">{both("flow.ready")}</p><div class="body" hidden><div class="stage">'
         f'<div class="frame" role="img" aria-label="{spoken("flow.here")}"></div>'
         '<div><h3 class="title"></h3><p class="says"></p></div></div>'

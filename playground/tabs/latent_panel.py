@@ -89,7 +89,7 @@ def reel_skeleton(ready: str, table: bool = False) -> str:
     )
     named = (f'data-{code}="{html.escape(text("latent.name_it", code), quote=True)}"' for code in LANGUAGES)
     return (
-        f'<div class="reel" {" ".join(named)}><div class="pg-status" role="status"></div>'
+        f'<div class="reel" {" ".join(named)}><div class="pg-status"></div>'
         f'<p class="ready">{ready}</p>'
         '<div class="body" hidden><div class="thumbs"></div><div class="rows"></div>'
         '<div class="pg-scrub"><button type="button" class="play" aria-label="'
@@ -102,7 +102,7 @@ def reel_skeleton(ready: str, table: bool = False) -> str:
 def plane_skeleton(ready: str) -> str:
     """What stays in place while a plane changes."""
     return (
-        f'<div class="plane"><div class="pg-status" role="status"></div><p class="ready">{ready}</p>'
+        f'<div class="plane"><div class="pg-status"></div><p class="ready">{ready}</p>'
         f'<div class="body" hidden><div class="board"><span class="corner a"></span>'
         f'<span class="corner b"></span><canvas width="720" height="720" tabindex="0" role="application" '
         f'aria-label="{spoken("latent.board")}"></canvas><span class="corner c"></span>'
@@ -118,7 +118,8 @@ def plane_skeleton(ready: str) -> str:
 def pad_skeleton(key: str) -> str:
     """A canvas to draw on, with a button that takes a file instead."""
     return (
-        f'<div class="pad"><b>{both(f"latent.{key}")}</b><div class="sheet"><canvas width="224" height="224" '
+        f'<div class="pad" role="group" aria-label="{spoken(f"latent.{key}")}"><b>{both(f"latent.{key}")}</b>'
+        f'<div class="sheet"><canvas width="224" height="224" '
         f'aria-label="{spoken("latent.draw_here")}"></canvas><img alt="" hidden></div><div class="tools">'
         f'<button type="button" class="wipe">{both("latent.wipe")}</button>'
         f'<button type="button" class="choose">{both("latent.choose")}</button>'

@@ -14,7 +14,7 @@ from playground.tabs.latent_sections import Section, held, is_digits
 
 SPREADS = torch.linspace(0, 1.5, 16)
 NUM_SPREAD = 25  # pictures at each spread
-WIDTH = 520  # of the view box of the curves
+WIDTH = 420  # of the view box of the curves
 TRADED = ("fid", "precision", "recall", "coverage")  # along truncation, on the card
 
 

@@ -75,7 +75,7 @@ def skeleton() -> str:
         for key in _MAPS
     )
     return (
-        '<div class="reader"><div class="pg-status" role="status"></div>'
+        '<div class="reader"><div class="pg-status"></div>'
         f'<p class="ready">{both("pixels.ready")}</p><div class="body" hidden>'
         f'<div class="maps">{maps}</div>'
         '<div class="pg-scrub"><button type="button" class="play" aria-label="'
@@ -117,7 +117,7 @@ def completions(
             said = both("pixels.draw_nats", nats=value) if nats else ""
             cells.append(_cell(address(draw[None]), said, " best" if index == best else ""))
     note = "" if nats is None else f'<p class="note">{both("pixels.draws_note")}</p>'
-    head = f'<div class="pg-status" role="status">{status}</div>'
+    head = f'<div class="pg-status">{status}</div>'
     return f'<div class="fills">{head}<div class="cells">{"".join(cells)}</div>{note}</div>'
 
 

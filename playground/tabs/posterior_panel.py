@@ -87,12 +87,12 @@ def tight(
     """
     if elbo is None:
         return (
-            f'<div class="tight"><div class="pg-status" role="status">{chip("running")}'
+            f'<div class="tight"><div class="pg-status">{chip("running")}'
             f"<span>{both('latent.share', percent=round(100 * share))}</span></div></div>"
         )
     curve = [(float(k), value) for k, value in levels.items()]
     first, last = curve[0][1], curve[-1][1]
-    drawn = svg.curves_svg({"L_k": curve}, width=520, height=220, title=words("posterior.curve"))
+    drawn = svg.curves_svg({"L_k": curve}, width=420, height=220, title=words("posterior.curve"))
     said = both(
         "posterior.tight_says", elbo=nats(first, elbo.error), error=nats(elbo.error, elbo.error),
         iwae=nats(last, elbo.error), gap=nats(last - first, elbo.error), k=NUM_WEIGHTS,
@@ -100,7 +100,7 @@ def tight(
     figure = f'<div><h3>{both("posterior.curve")}</h3>{drawn}<p class="note">{said}</p></div>'
     labels = _classes(classes) if classes else ""
     return (
-        f'<div class="tight"><div class="pg-status" role="status">{chip("done")}</div>'
+        f'<div class="tight"><div class="pg-status">{chip("done")}</div>'
         f'<div class="pair">{figure}{labels}</div>{table()}</div>'
     )
 

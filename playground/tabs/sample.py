@@ -41,7 +41,7 @@ def build() -> None:
             with gr.Row():
                 seed = common.seed_number()
                 count = gr.Slider(1, MAX_NUM, 16, step=1, label=common.word("common.count"), min_width=180)
-            with gr.Row():
+            with gr.Row(elem_classes="pg-last"):
                 run = gr.Button(common.word("sample.run"), variant="primary", elem_classes=common.RUN)
                 stop = gr.Button(common.word("common.stop"), elem_classes=common.STOP)
             groups, knobs = build_controls(first)

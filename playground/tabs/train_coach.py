@@ -22,7 +22,7 @@ STYLE = page("train_coach.css")
 SCRIPT = page("train_coach.js")
 SKELETON = (
     f'<section class="coach"><p class="quiet">{both("train.coach_waits")}</p>'
-    '<div class="items" role="status"></div><div class="about"></div></section>'
+    '<div class="items"></div><div class="about"></div></section>'
 )
 
 

@@ -44,7 +44,7 @@ class Lane:
 def component_parts(ready: str = "translate.ready") -> dict[str, Any]:
     """The skeleton, style sheet and script of the panel; `ready` is the key of what it says at first."""
     skeleton = (
-        '<div class="translated"><div class="pg-status" role="status"></div>'
+        '<div class="translated"><div class="pg-status"></div>'
         f'<p class="ready">{both(ready)}</p><div class="body" hidden></div></div>'
     )
     return {

@@ -156,7 +156,7 @@ def curves(both_of: Sequence[Denoiser], num_test: int) -> str:
             for index, one in enumerate(both_of)
         }
         plot = svg.curves_svg(
-            found, width=560, height=230, title=words(f"velocity.{key}"), last_step=1000, log=True
+            found, width=400, height=210, title=words(f"velocity.{key}"), last_step=1000, log=True
         )
         drawn += f'<figure style="margin:0"><figcaption>{both(f"velocity.{key}")}</figcaption>{plot}</figure>'
     columns = "display:grid;gap:14px;grid-template-columns:repeat(auto-fit,minmax(min(100%,380px),1fr))"

@@ -29,7 +29,7 @@ def build() -> None:
                 gr.Textbox(text, label=common.word(key), max_lines=1, max_length=MAX_CHARACTERS)
                 for text, key in zip(FIRST, ("words.first", "words.other"), strict=True)
             )
-            with gr.Row():
+            with gr.Row(elem_classes="pg-last"):
                 run = gr.Button(common.word("words.between_run"), variant="primary", elem_classes=common.RUN)
                 halt = gr.Button(common.word("common.stop"), elem_classes=common.STOP, min_width=80)
             num = gr.Slider(3, MAX_BETWEEN, 7, step=1, label=common.word("words.number"))

@@ -33,7 +33,7 @@ def build() -> None:
                 "", html_template=words_panel.chips(), apply_default_css=False, elem_id="pg-words-chips",
                 css_template=pieces.page("words_chips.css"), js_on_load=pieces.page("words_chips.js"),
             )  # fmt: skip
-            with gr.Row():
+            with gr.Row(elem_classes="pg-last"):
                 run = gr.Button(common.word("words.run"), variant="primary", elem_classes=common.RUN)
                 halt = gr.Button(common.word("common.stop"), elem_classes=common.STOP, min_width=80)
             name, style, boxes = form()

@@ -42,7 +42,8 @@ def header(titles: Sequence[str]) -> str:
         f"<p>{locale.both('common.question')}</p></div>"
         f'<div class="pg-switches"><div role="group" aria-label="Language 语言">{buttons}</div>'
         '<button type="button" onclick="playground.theme()" aria-label="Light or dark 浅色或深色">'
-        '<span aria-hidden="true">◐</span></button></div></header>'
+        '<span aria-hidden="true">◐</span></button></div>'
+        '<p id="pg-said" class="pg-sr" role="status"></p></header>'
     )
 
 
@@ -71,6 +72,10 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_hover="#094f85",
         button_primary_background_fill_dark="#2474b5",
         button_primary_background_fill_hover_dark="#2f86cc",
+        block_info_text_color="#55637a",
+        block_info_text_color_dark="#9fb0c8",
+        body_text_color_subdued="#55637a",
+        body_text_color_subdued_dark="#9fb0c8",
         slider_color="#0b62a4",
         slider_color_dark="#63b3f5",
     )
@@ -83,5 +88,6 @@ def look() -> dict[str, Any]:
     return {
         "theme": theme(),
         "css": pieces.page("page.css"),
+        "footer_links": ["api"],
         "app_kwargs": {"middleware": [Middleware(EarlyHead, snippet=early)]},
     }

@@ -14,6 +14,8 @@
   const mark = () => {
     document.documentElement.dataset.language = current;
     document.documentElement.lang = LANGUAGES[current];
+    const title = document.querySelector(".pg-header h1");
+    if (title && title.innerText) document.title = title.innerText;
     document.cookie = `playground-language=${current}; path=/; max-age=31536000; SameSite=Lax`;
     document.querySelectorAll("[data-language-button]").forEach((button) =>
       button.setAttribute("aria-pressed", String(button.dataset.languageButton === current)));
@@ -79,10 +81,26 @@
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       if (document.activeElement) document.activeElement.dispatchEvent(new Event("change", { bubbles: true }));
       if (press(".pg-run")) event.preventDefault();
-    } else if (event.key === "Escape") {
-      press(".pg-stop");
+    } else if (event.key === "Escape" && !event.target.closest?.('[aria-expanded="true"], input[type="search"]')) {
+      press(".pg-stop"); // an open list is closed by gradio, and nothing else is
     }
   }, true);
+
+  // A screen reader is told that something runs and how it ended, and not every per cent of the way.
+  const states = new WeakMap();
+  let waiting = 0;
+  const say = () => {
+    waiting = 0;
+    document.querySelectorAll(".pg-status > .pg-chip").forEach((chip) => {
+      const panel = chip.closest("[id]");
+      if (chip.offsetParent === null || chip.matches(".pg-idle") || states.get(panel) === chip.className) return;
+      states.set(panel, chip.className);
+      if (!navigator.userActivation?.hasBeenActive) return; // what a page shows at first nobody asked for
+      const line = chip.matches(".pg-running") ? chip : chip.parentElement;
+      document.getElementById("pg-said").textContent = line.innerText.replace(/\s+/g, " ");
+    });
+  };
+  const listening = new MutationObserver(() => { waiting ||= setTimeout(say, 300); });
 
   mark();
   document.addEventListener("DOMContentLoaded", () => {
@@ -96,6 +114,7 @@
       if (document.querySelector("[data-language-button]")) { mark(); observer.disconnect(); }
     }).observe(document.body, { childList: true, subtree: true });
     names.observe(document.body, { childList: true, characterData: true, subtree: true });
+    listening.observe(document.body, { childList: true, subtree: true });
   });
 
   // A film: the frames are one tall picture, --frame says which one is seen.
