@@ -93,7 +93,7 @@
     waiting = 0;
     document.querySelectorAll(".pg-status > .pg-chip").forEach((chip) => {
       const panel = chip.closest("[id]");
-      if (chip.offsetParent === null || chip.matches(".pg-idle") || states.get(panel) === chip.className) return;
+      if (chip.offsetParent === null || chip.matches(".pg-idle, .pg-ready") || states.get(panel) === chip.className) return;
       states.set(panel, chip.className);
       if (!navigator.userActivation?.hasBeenActive) return; // what a page shows at first nobody asked for
       const line = chip.matches(".pg-running") ? chip : chip.parentElement;
