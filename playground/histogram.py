@@ -57,7 +57,7 @@ def histogram_svg(
     title: Words,
     *,
     marks: Sequence[tuple[float, Words]] = (),
-    width: int = 640,
+    width: int = 440,
     height: int = 204,
 ) -> str:
     """Each cloud's histogram, scaled to the same height, over the others.

@@ -4,23 +4,13 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from browser_helpers import NAMES, SAMPLE, SLOW, choose, draw_long
 from PIL import Image
 
 from playground import registry
 from playground.locale import table
 
 pytestmark = pytest.mark.browser
-
-NAMES = registry.names("Samples")
-SLOW = next(name for name in NAMES if any(c.key == "num_steps" for c in registry.spec(name).controls))
-SAMPLE = re.compile("Sample|采样")
-
-
-def choose(page, box, title):
-    """Pick an entry of a gradio drop-down by typing it."""
-    box.click()
-    box.fill(title)
-    page.get_by_role("option", name=title, exact=True).click()
 
 
 @pytest.mark.parametrize(
@@ -198,10 +188,7 @@ def test_a_file_without_a_request_is_refused_in_words(open_page, tmp_path):
 
 def test_sample_stops_and_says_where(open_page):
     page = open_page(tab=SAMPLE)
-    choose(page, page.get_by_label("Model", exact=True).first, registry.spec(SLOW).title)
-    page.get_by_label("Steps").first.fill("1000")
-    page.get_by_role("button", name="Draw").click()
-    page.wait_for_selector("#pg-film .pg-screen")
+    draw_long(page)
     page.keyboard.press("Escape")
     page.get_by_text("stopped at step").locator("visible=true").first.wait_for(timeout=20_000)
 

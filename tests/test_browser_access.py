@@ -1,28 +1,11 @@
 """The page in headless Chromium for those who hear it, use a keyboard alone, or hold it in a hand."""
 
-import re
-
 import pytest
+from browser_helpers import SAMPLE, draw_long
 
-from playground import registry
 from playground.locale import table
 
 pytestmark = pytest.mark.browser
-
-SAMPLE = re.compile("Sample|采样")
-SLOW = next(n for n in registry.names("Samples") if "num_steps" in registry.spec(n).defaults())
-
-
-def draw_long(page):
-    """Start a run on the Sample tab that takes far longer than a test."""
-    box = page.get_by_label("Model", exact=True).first
-    box.click()
-    box.fill(registry.spec(SLOW).title)
-    page.get_by_role("option", name=registry.spec(SLOW).title, exact=True).click()
-    page.get_by_label("Steps").first.fill("1000")
-    page.get_by_role("button", name="Draw").click()
-    page.wait_for_selector("#pg-film .pg-screen")
-    return box
 
 
 def test_a_run_is_told_twice_as_it_starts_and_as_it_ends(open_page):

@@ -130,7 +130,7 @@ def _article(row: Row) -> str:
     black = None if scorer is None else scorer.black
     marks = [] if black is None else [(black, words("anomaly.black"))]
     title = words("anomaly.histogram", model=row.title)
-    figure = histogram_svg(clouds, axis(scorer), title, marks=marks, width=440)
+    figure = histogram_svg(clouds, axis(scorer), title, marks=marks)
     findings = {} if scorer is None else scorer.findings()
     lines = "".join(_line(key, findings[key]) for key in SETS if key in findings)
     return f"<article>{head}{figure}{_table(lines)}{_black(scorer)}</article>"

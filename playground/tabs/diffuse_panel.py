@@ -40,13 +40,12 @@ def emoji_indices() -> list[int]:
 def pick_skeleton() -> str:
     """Emoji to choose from, and a button that takes a file as it is, in colours."""
     indices, entries = emoji_indices(), emoji.entries()
-    names = [entries[index]["name"] for index in emoji.indices("test")]
+    names = [html.escape(entries[index]["name"]) for index in emoji.indices("test")]
     x = data.to_float(data.load(diffuse_request.EMOJI, "test").images[indices])
     small = x.unflatten(3, (-1, x.shape[3] // _THUMB)).unflatten(2, (-1, x.shape[2] // _THUMB)).mean((3, 5))
     sheet, last = address(small, len(indices)), len(indices) - 1
     buttons = "".join(
-        f'<button type="button" data-emoji="{index}" title="{(name := html.escape(names[index]))}" '
-        f'aria-label="{name}">'
+        f'<button type="button" data-emoji="{index}" title="{names[index]}" aria-label="{names[index]}">'
         f'<i style="background-position-x:{100 * place / last:.3f}%"></i></button>'
         for place, index in enumerate(indices)
     )

@@ -91,9 +91,9 @@
   let waiting = 0;
   const say = () => {
     waiting = 0;
-    document.querySelectorAll(".pg-status > .pg-chip").forEach((chip) => {
+    document.querySelectorAll(".pg-status > .pg-chip:not(.pg-idle, .pg-ready)").forEach((chip) => {
       const panel = chip.closest("[id]");
-      if (chip.offsetParent === null || chip.matches(".pg-idle, .pg-ready") || states.get(panel) === chip.className) return;
+      if (states.get(panel) === chip.className || chip.offsetParent === null) return; // known, or not in sight
       states.set(panel, chip.className);
       if (!navigator.userActivation?.hasBeenActive) return; // what a page shows at first nobody asked for
       const line = chip.matches(".pg-running") ? chip : chip.parentElement;
