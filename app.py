@@ -23,7 +23,7 @@ def build() -> gr.Blocks:
                 with gr.Tab(common.word(module.TITLE), id=module.__name__.rpartition(".")[2]):
                     common.heading(module.TITLE)
                     module.build()
-        blocks.unload(common.leave)
+        common.sessions(blocks)
     return blocks
 
 
@@ -34,8 +34,7 @@ def launch(arguments: argparse.Namespace, **options: object) -> tuple:
         server_name=arguments.host,
         server_port=arguments.port,
         share=arguments.share,
-        max_file_size="8mb",
-        max_threads=80,
+        **common.LIMITS,
         ssr_mode=False,
         i18n=common.I18N,
         **page.look(),

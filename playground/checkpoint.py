@@ -27,7 +27,7 @@ def save(training: Training, path: Path, extra: Mapping[str, Any] | None = None)
         "ema": training.ema.state_dict() if training.ema is not None else None,
         "optimizers": {name: o.state_dict() for name, o in training.optimizers.items()},
         "generator": training.generator.get_state(), "origin": training.origin, "teacher": training.teacher,
-        "extra": dict(extra or {}),
+        "freed": training.freed, "extra": dict(extra or {}),
     }  # fmt: skip
     torch.save(state, buffer)
     weights.atomic_write(path, buffer.getvalue())
@@ -63,6 +63,7 @@ def resume(training: Training, path: Path) -> dict[str, Any]:
     if distributed.rank():  # the state is the main process's
         training.generator.manual_seed(distributed.stream(training.seed + training.step))
     training.origin, training.teacher = state.get("origin"), state.get("teacher", "")
+    training.freed = state.get("freed", [])
     training.budgets = state["budgets"] + [m for m in training.budgets if m != state["budgets"][-1]]
     _turn(training, turned)
     return state["extra"]

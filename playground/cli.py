@@ -6,7 +6,6 @@ of what nobody expected.
 
 import json
 import os
-import shlex
 import sys
 import time
 import warnings
@@ -212,11 +211,14 @@ def pretrain(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
     from_weights: Annotated[
-        bool, typer.Option("--from-weights", help="Without a checkpoint, go on from the shipped weights.")
+        bool, typer.Option("--from-weights", help="Go on from the shipped weights, if not from a checkpoint.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the weights, the order of the pictures and all noise.")] = 0,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A switch of the training.")
+    ] = None,
+    free: Annotated[
+        str | None, typer.Option(metavar="PATTERN", help="Only shipped weights so named go on learning.")
     ] = None,
     measure: Annotated[
         bool, typer.Option("--evaluate/--no-evaluate", help="Put metrics on the card.")
@@ -231,20 +233,17 @@ def pretrain(
     if minutes is not None:
         validation.number(minutes, "minutes", 0.01, 10_080)
     checkpoint = full_run.checkpoint_path(name)
-    if checkpoint.is_dir():
-        raise Failure(f"{checkpoint} is a folder; checkpoints are written there: move it away.")
-    for folder in (weights.folder(name), checkpoint.parent):
-        console.check_writable(folder)
-    if resume and not checkpoint.is_file() and not from_weights and distributed.is_main():
+    console.check_checkpoint(checkpoint)
+    console.check_writable(weights.folder(name))
+    if resume and not checkpoint.is_file() and not (from_weights or free) and distributed.is_main():
         print(f"There is no checkpoint of {name} yet: starting from the beginning.", file=sys.stderr)
-    how: Any = {"resume": resume, "from_weights": from_weights, "switches": switches}
+    how: Any = {"resume": resume, "from_weights": from_weights, "switches": switches, "free": free}
     events = full_run.pretrain(name, minutes=minutes, seed=seed, **how)
-    _follow(events, _how_to_resume(name, minutes, seed, set_ or []))
-    if not distributed.is_main():
-        return
-    print(f"The weights are in {weights.folder(name)}.", flush=True)
-    if measure:
-        evaluate([name], write=True)
+    _follow(events, console.how_to_resume(name, minutes, seed, set_ or [], free))
+    if distributed.is_main():
+        print(f"The weights are in {weights.folder(name)}.", flush=True)
+        if measure:
+            evaluate([name], write=True)
 
 
 def _follow(events: Any, how_to_resume: str) -> None:
@@ -258,12 +257,6 @@ def _follow(events: Any, how_to_resume: str) -> None:
             if time.monotonic() - said > _SAY_EVERY and distributed.is_main():
                 said = time.monotonic()
                 print(f"{listing.training_line(event)}  {duration(event.eta)} left", flush=True)
-
-
-def _how_to_resume(name: str, minutes: float | None, seed: int, pairs: list[str]) -> str:
-    options = (f" --minutes {minutes:g}" if minutes else "") + (f" --seed {seed}" if seed else "")
-    options += "".join(f" --set {shlex.quote(pair)}" for pair in pairs)
-    return f"`python -m playground pretrain {name}{options} --resume` goes on from there."
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -38,6 +39,14 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def how_to_resume(name: str, minutes: float | None, seed: int, pairs: list[str], free: str | None) -> str:
+    """By which command a training that was stopped goes on."""
+    options = (f" --minutes {minutes:g}" if minutes else "") + (f" --seed {seed}" if seed else "")
+    options += "".join(f" --set {shlex.quote(pair)}" for pair in pairs)
+    options += f" --free {shlex.quote(free)}" if free else ""
+    return f"`python -m playground pretrain {name}{options} --resume` goes on from there."
 
 
 @contextmanager
@@ -101,6 +110,13 @@ def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
         raise Failure(f"The output {path} is a folder; name a file.")
     if not path.parent.is_dir():
         raise Failure(f"The output's folder {path.parent} does not exist; make it first.")
+    check_writable(path.parent)
+
+
+def check_checkpoint(path: Path) -> None:
+    """See that a checkpoint can be written there."""
+    if path.is_dir():
+        raise Failure(f"{path} is a folder; checkpoints are written there: move it away.")
     check_writable(path.parent)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from playground import checkpoint, data, device, distributed, registry, replay, weights
+from playground import checkpoint, data, device, distributed, freezing, registry, replay, weights
 from playground.paths import cache_folder
 from playground.training import TrainEvent, Training, TrainingDiverged, train
 
@@ -32,6 +32,7 @@ def pretrain(
     from_weights: bool = False,
     seed: int = 0,
     switches: Mapping[str, Any] | None = None,
+    free: str | None = None,
 ) -> Iterator[TrainEvent]:
     """Train a model by its recipe, yielding after every update; ends by writing weights, card and replay.
 
@@ -45,9 +46,12 @@ def pretrain(
         from_weights: without a checkpoint, go on from the shipped weights, with optimisers that start anew.
         seed: of the initial weights, the order of the pictures and all noise.
         switches: checked values by key that differ from the spec's; the card tells of them.
+        free: go on from the shipped weights, and only the parameters whose names this regular expression
+            finds learn and are written (`freezing`); the replay stays that of the training before.
 
     Raises:
         WeightsError: if the checkpoint does not fit.
+        ValueError: if `free` finds no parameter.
         TrainingDiverged: if a loss is not finite.
     """
     spec = registry.spec(name)
@@ -55,15 +59,28 @@ def pretrain(
     path = checkpoint_path(name)
     with distributed.together() as where:
         training = Training(spec, images, seed=seed, device=where, minutes=minutes, switches=switches)
-        if resume and path.is_file():
-            recorder = replay.Recorder(checkpoint.resume(training, path)["replay"])
-        else:
-            recorder = _go_on_from_weights(training) if from_weights else replay.Recorder()
+        recorder = _stand(training, path, resume, from_weights, free)
         yield from _run(training, recorder, path)
         _keep(training, recorder, path)
         if distributed.is_main():
-            weights.save(name, training.best_model().state_dict(), card(training))
-            recorder.write(name)
+            _write(training, recorder, free)
+
+
+def _stand(
+    training: Training, path: Path, resume: bool, from_weights: bool, free: str | None
+) -> replay.Recorder:
+    """Put a fresh run where it goes on from: its checkpoint, the shipped weights or the beginning."""
+    if resume and path.is_file():
+        recorder = replay.Recorder(checkpoint.resume(training, path)["replay"])
+        _same(training, free, path)
+    else:
+        recorder = _go_on_from_weights(training) if from_weights or free else replay.Recorder()
+        if free:
+            earlier = weights.read_card(training.spec.name).get("freed", [])
+            training.freed = [*earlier, (training.step, free)]
+    if free:
+        freezing.freeze(training.model, free)
+    return recorder
 
 
 def _run(training: Training, recorder: replay.Recorder, path: Path) -> Iterator[TrainEvent]:
@@ -96,6 +113,27 @@ def _go_on_from_weights(training: Training) -> replay.Recorder:
     return replay.Recorder({"points": past["losses"], "frames": past["frames"], "every": past["every"]})
 
 
+def _same(training: Training, free: str | None, path: Path) -> None:
+    """Refuse a checkpoint whose run had other parameters free, or went on from other weights."""
+    if (training.freed[-1][1] if training.freed else None) != free:
+        raise weights.WeightsError("errors.checkpoint_other", path=path, what="--free")
+    if free and weights.read_card(training.spec.name)["sha256"] != training.origin:
+        raise weights.WeightsError("errors.checkpoint_other", path=path, what="sha256")
+
+
+def _write(training: Training, recorder: replay.Recorder, free: str | None) -> None:
+    """Write weights, card and replay, or the shipped weights with only what was free in them anew."""
+    name, state, said = training.spec.name, training.best_model().state_dict(), card(training)
+    if not free:
+        weights.save(name, state, said)
+        recorder.write(name)
+        return
+    said["precision"] = weights.read_card(name).get("precision", "float32")
+    before = training.spec.build(0)
+    weights.load_state(name, before)
+    weights.save(name, freezing.merge(before, before.state_dict(), state, free), said)
+
+
 def card(training: Training) -> dict[str, Any]:
     """Everything about a run that its weights should say of themselves, but for the metrics."""
     spec = training.spec
@@ -121,6 +159,7 @@ def card(training: Training) -> dict[str, Any]:
         "minutes": training.budgets,
         "went_on_from": training.origin,
         "started_from": training.teacher,
+        "freed": training.freed,
         "training_minutes": round(training.elapsed / 60, 1),
         "device": device.title(training.device),
         "num_threads": torch.get_num_threads(),
@@ -141,7 +180,11 @@ def source(training: Training) -> str:
         for step, values in training.changes
         for key, value in values.items()
     )
-    return f"trained {start} by `python -m playground pretrain {spec.name}`{''.join(turned)}"
+    freed = (
+        f", in part with `--free '{pattern}'` from update {step:,} on" for step, pattern in training.freed
+    )
+    by = f"`python -m playground pretrain {spec.name}`"
+    return f"trained {start} by {by}{''.join(turned)}{''.join(freed)}"
 
 
 def _version(library: str) -> str:

@@ -67,7 +67,7 @@ def lr_factor(recipe: Recipe, step: int, progress: float) -> float:
 
 
 def average_model(model: GenerativeModel, decay: float) -> AveragedModel:
-    """Exponential moving average whose decay rises from 0.1 to `decay`, so that the start fades soon."""
+    """Exponential moving average whose decay rises from 0 to `decay`, so that the start fades soon."""
 
     def lerp(averaged: Any, current: Any, num_averaged: Tensor | int) -> None:
         n = float(num_averaged)

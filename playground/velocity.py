@@ -1,6 +1,6 @@
 r"""Paths from noise to data: their velocity, how straight they are, and what a network gives for them.
 
-Every model of the diffusion family draws by following an ordinary differential equation dx/dt = v(x, t) from
+Models of the diffusion family can draw by following an ordinary differential equation dx/dt = v(x, t) from
 noise (t = 1) to data (t = 0), where data and noise mix as x_t = alpha_t x_0 + sigma_t eps and
 
     v(x, t) = alpha'_t E[x_0 | x_t = x] + sigma'_t E[eps | x_t = x]           (2210.02747, theorem 1)
@@ -91,8 +91,8 @@ def toy_walk(points: Tensor, x: Tensor, name: str, num_steps: int) -> Tensor:
 def apart(x: Tensor, y: Tensor, num_directions: int = 32) -> float:
     """How far two clouds (N, 2) of as many points lie apart: their sliced Wasserstein distance.
 
-    Seen from each of so many directions, points are paired in order (1304.5546, section 3.1); the result is
-    the mean distance of the pairs.
+    Seen from each of so many directions, points are paired in order (Bonneel et al. 2015); the result is the
+    mean distance of the pairs.
     """
     angles = torch.arange(num_directions) * (math.pi / num_directions)
     ways = torch.stack([angles.cos(), angles.sin()])

@@ -64,13 +64,14 @@ def pack(state: dict[str, Tensor], card: dict[str, Any]) -> tuple[bytes, dict[st
     """Weights as the bytes of a safetensors file, and the card with their sha256, shapes and precision.
 
     What would pass `MAX_SINGLE` in float32 is stored in bfloat16, which costs no quality that we can measure
-    and takes, compressed, a seventh less of the history than float16; loading makes float32 of it again.
+    and takes, compressed, a seventh less of the history than float16; loading makes float32 of it again. A
+    card that has a precision already keeps it: its weights are, for the most part, those of before.
     """
     tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
-    precision = "float32"
-    if sum(value.numel() * value.element_size() for value in tensors.values()) > MAX_SINGLE:
-        precision = "bfloat16"
-        tensors = {k: v.bfloat16() if v.dtype == torch.float32 else v for k, v in tensors.items()}
+    large = sum(value.numel() * value.element_size() for value in tensors.values()) > MAX_SINGLE
+    precision = card.get("precision", "bfloat16" if large else "float32")
+    stored = getattr(torch, precision)
+    tensors = {k: v.to(stored) if v.dtype == torch.float32 else v for k, v in tensors.items()}
     content = save_safetensors(tensors)
     return content, card | {
         "precision": precision,

@@ -14,7 +14,7 @@ from cli_helpers import PLAIN, ROOT, TINY, draw, give_weights, only, refused, ru
 from cli_helpers import untouched as untouched  # a fixture for every test here
 from tiny import TinyConfig
 
-from playground import cli, console, evaluation, pretrain, registry, weights
+from playground import console, evaluation, pretrain, registry, weights
 
 
 def test_pretraining_writes_weights_card_and_replay(capsys, monkeypatch):
@@ -70,7 +70,7 @@ def test_switches_of_a_run_are_set_told_on_the_card_and_kept(capsys, monkeypatch
     assert second["source"].endswith("with `--set lr=0.5` from update 12 on")
     assert "beta" in refused(capsys, "pretrain", "tiny", "--set", "beta=1")
     assert "sudden" in refused(capsys, "pretrain", "tiny", "--set", "decay=sudden")
-    assert "--set lr=0.5" in cli._how_to_resume("tiny", None, 0, ["lr=0.5"])
+    assert "--set lr=0.5" in console.how_to_resume("tiny", None, 0, ["lr=0.5"], None)
 
 
 def test_divergence_is_one_line(capsys, monkeypatch):

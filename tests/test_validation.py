@@ -112,7 +112,7 @@ def test_the_sentence_names_value_range_and_remedy_in_both_languages():
     with pytest.raises(InvalidInput) as caught:
         validation.number(math.nan, "lr", 1e-6, 1)
     assert str(caught.value) == "Learning rate must be a number from 1e-06 to 1; got NaN."
-    assert caught.value.sentence("zh") == "学习率必须是 1e-06 到 1 之间的数;收到的是NaN。"
+    assert caught.value.sentence("zh") == "学习率必须是 1e-06 到 1 之间的数；收到的是NaN。"
     with pytest.raises(InvalidInput, match=r"Steps must be a whole number from 1 to 1000; got '12'\."):
         validation.control("12", CONTROLS[0])
 

@@ -289,7 +289,7 @@ TRUNCATION = Control(
     maximum=1.5,
     step=0.05,
     info=Words(
-        en="Multiplies z: below 1 the digits are more typical and less varied.",
-        zh="乘在 z 上：小于 1 时数字更典型、变化更少。",
+        en="Multiplies z (BigGAN redraws extreme numbers): below 1 digits are more typical and less varied.",
+        zh="乘在 z 上（BigGAN 则重新抽取极端值）：小于 1 时数字更典型、变化更少。",
     ),
 )

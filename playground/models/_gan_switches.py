@@ -137,9 +137,9 @@ _SWITCHES = (
         "none",
         choices=PENALTIES,
         info=Words(
-            "Weight clipping (WGAN), gradient penalty (WGAN-GP) or R1; the Wasserstein loss needs one of "
-            "them.",
-            "权重裁剪（WGAN）、梯度惩罚（WGAN-GP）或 R1；Wasserstein 损失必须配合其中之一。",
+            "Weight clipping (WGAN), gradient penalty (WGAN-GP) or R1. The Wasserstein loss needs one of the "
+            "first two, or spectral normalisation.",
+            "权重裁剪（WGAN）、梯度惩罚（WGAN-GP）或 R1。Wasserstein 损失须配合前两者之一或谱归一化。",
         ),
         needs=(_D_LEARNS,),
     ),
@@ -171,8 +171,8 @@ _SWITCHES = (
         Words("Spectral normalisation", "谱归一化"),
         False,
         info=Words(
-            "Every layer of the discriminator can stretch its input at most by 1.",
-            "判别器的每一层最多把输入放大 1 倍。",
+            "The weight matrix of every layer of the discriminator has norm 1, so none stretches much.",
+            "判别器每一层的权重矩阵范数为 1，因此每一层的放大都有限。",
         ),
         live=False,
     ),

@@ -6,7 +6,8 @@ energy-based model of the latents, of which Langevin dynamics draws:
 
     E(z) = |z|^2 / 2 - w D(G(z)),        z <- z - eps / 2 grad E(z) + sqrt(eps) n,        n ~ N(0, I)
 
-w is 1 for a classifier whose output is the logit; a critic knows its scale only up to a factor: w.
+w is 1 for a classifier whose output is the logit (which a real label below 1 flattens where D is sure); a
+critic knows its scale only up to a factor: w.
 The walk is short, from where the generator alone would have drawn: it repairs pictures and stays near them.
 
 A discriminator with batch norm reads a batch as a whole, so that the gradient moves each picture towards what

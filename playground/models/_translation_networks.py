@@ -88,7 +88,7 @@ class PatchDiscriminator(nn.Module):
 
     With three layers (C64-C128-C256-C512, all 4x4, the last two of stride 1) an output sees 70x70 pixels.
     A picture of 64x64 has 6x6 of them, whose fields are centred 8 pixels apart; each of them sees most of the
-    picture, and white beyond its border, so that here they differ in what they look at from the middle of.
+    picture, and grey beyond its border, so that here they differ in what they look at from the middle of.
     """
 
     def __init__(self, in_channels: int, width: int = 64, num_layers: int = 3) -> None:

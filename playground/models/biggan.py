@@ -112,9 +112,9 @@ _ABOUT = About(
         zh="能画指定的数字；谱归一化和合页损失使训练稳定；画一张图只需一次计算；训练后可在质量与多样性之间取舍。",
     ),
     weaknesses=Words(
-        en="Its strength lay in its size: the paper's has a hundred times as many weights; many parts to set "
-        "right; it has no likelihood and cannot encode a given picture.",
-        zh="它的优势来自规模：论文中的模型参数多一百倍以上；需要调好的部件很多；没有似然，也不能编码给定的图。",
+        en="Its strength lay in its size: the paper's has several hundred times as many weights; many parts "
+        "to set right; it has no likelihood and cannot encode a given picture.",
+        zh="它的优势来自规模：论文中的模型参数是这里的几百倍；需要调好的部件很多；没有似然，也不能编码给定的图。",
     ),
 )
 

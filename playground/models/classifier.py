@@ -171,17 +171,17 @@ SPECS: tuple[ModelSpec, ...] = (
                 "distances are measured on its 128 features; its answers say whether the asked digit came "
                 "out. It was trained with mild noise and small movements, so that it overlooks what an eye "
                 "overlooks.",
-                "一个识别数字的小型残差网络。它为其他模型的图片打分:各种距离都在它的 128 维特征上计算,"
-                "它的判断也用来检查生成的数字是否正确。训练时加入了轻微的噪声和位移,因此人眼忽略的差异它也会忽略。",
+                "一个识别数字的小型残差网络。它为其他模型的图片打分：各种距离都在它的 128 维特征上计算，"
+                "它的判断也用来检查生成的数字是否正确。训练时加入了轻微的噪声和位移，因此人眼忽略的差异它也会忽略。",
             ),
             formula=r"\mathcal{L} = -\log \operatorname{softmax}(W h(x))_{y}",
             strengths=Words(
                 "Made for these pictures, fast, and trained here from the same data.",
-                "专为这些图片训练,速度快,数据与其他模型相同。",
+                "专为这些图片训练，速度快，数据与其他模型相同。",
             ),
             weaknesses=Words(
                 "It knows digits only, so its numbers compare with each other and with no published ones.",
-                "它只认识数字,因此得到的指标只能互相比较,不能与论文中的数值比较。",
+                "它只认识数字，因此得到的指标只能互相比较，不能与论文中的数值比较。",
             ),
         ),
     ),

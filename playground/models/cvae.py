@@ -12,7 +12,8 @@ without labels is a bound of log p(x) = log mean_y p(x|y), every digit as likely
 Differences from the paper: what is conditioned on is a label and what is drawn a whole picture (the paper
 draws segmentations given pictures); p(z|y) is N(0, I) for every y, a choice the paper discusses (section
 4.1) and that a decoder which knows y loses nothing by; the label enters as a bias of the first layer of each
-network, which is what a one-hot label beside its input amounts to. The rest is `vae`'s, its beta included.
+network, which is what a one-hot label beside its input is, but for the border. The rest is `vae`'s, its beta
+included.
 """
 
 import math

@@ -236,14 +236,14 @@ class DDPM(GenerativeModel, Samples, HasLatent, Encodes, HasScore, HasLikelihood
 
 
 CONTROLS = (
-    Control("scheduler", Words("Scheduler", "调度器"), "DDIM", choices=SAMPLERS,
+    Control("scheduler", Words("Sampler", "采样器"), "DDIM", choices=SAMPLERS,
             info=Words("How each step goes back.", "每一步如何往回走。")),
     Control("num_steps", Words("Steps", "步数"), 50, 1, 1000, 1,
-            info=Words("More is slower and, up to a point, better.", "步数越多越慢,在一定范围内质量越好。")),
+            info=Words("More is slower and, up to a point, better.", "步数越多越慢，在一定范围内质量越好。")),
     Control("guidance", Words("Guidance", "引导强度"), GUIDANCE, 0.0, 6.0, 0.05,
-            info=Words("0 ignores the label, more than 1 exaggerates it.", "0 忽略标签,大于 1 则夸大标签。")),
-    Control("eta", Words("Fresh noise (DDIM's eta)", "新增噪声(DDIM 的 eta)"), 0.0, 0.0, 1.0, 0.05,
-            info=Words("0 is deterministic, 1 is as random as DDPM.", "0 为确定性采样,1 与 DDPM 一样随机。")),
+            info=Words("0 ignores the label, more than 1 exaggerates it.", "0 忽略标签，大于 1 则夸大。")),
+    Control("eta", Words("Fresh noise (DDIM's eta)", "新增噪声（DDIM 的 eta）"), 0.0, 0.0, 1.0, 0.05,
+            info=Words("0 is deterministic, 1 is as random as DDPM.", "0 为确定性，1 与 DDPM 一样随机。")),
 )  # fmt: skip
 
 SPECS: tuple[ModelSpec, ...] = (
@@ -263,7 +263,7 @@ SPECS: tuple[ModelSpec, ...] = (
                 "A diffusion model learns to take a little noise away from a noisy picture. "
                 "It draws by starting from pure noise and cleaning it up step by step. "
                 "Guidance pushes every step towards the digit that was asked for.",
-                "扩散模型学习从带噪图片中去掉一点噪声。生成时,它从纯噪声出发,一步一步地把图片清理出来。引导会"
+                "扩散模型学习从带噪图片中去掉一点噪声。生成时，它从纯噪声出发，一步一步地把图片清理出来。引导会"
                 "把每一步都推向所要求的数字。",
             ),
             formula=r"\mathcal{L} = \mathbb{E}_{x_0, \epsilon, t} \lVert \sqrt{\bar\alpha_t}\,\epsilon - "
@@ -271,13 +271,13 @@ SPECS: tuple[ModelSpec, ...] = (
             r"x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\epsilon",
             strengths=Words(
                 "Among the best pictures, nearly the full variety of the data, a plain and stable loss; "
-                "steps, scheduler and guidance can be chosen after training.",
-                "图片质量名列前茅,几乎覆盖数据的全部多样性,损失函数简单稳定;步数、调度器和引导强度可以在训练后再选。",
+                "steps, sampler and guidance can be chosen after training.",
+                "图片质量名列前茅，几乎覆盖数据的全部多样性，损失函数简单稳定；步数、采样器和引导强度可以在训练后再选。",
             ),
             weaknesses=Words(
                 "Slow: every picture takes dozens of network evaluations, twice that with any guidance "
                 "but 0 and 1; strong guidance makes the pictures alike.",
-                "慢:每张图片都要运行网络几十次;使用引导时计算量加倍,引导过强还会让图片变得雷同。",
+                "慢：每张图片都要运行网络几十次；使用引导时计算量加倍，引导过强还会让图片变得雷同。",
             ),
         ),
         controls=CONTROLS,

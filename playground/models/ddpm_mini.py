@@ -101,9 +101,9 @@ SPECS: tuple[ModelSpec, ...] = (
             summary=Words(
                 "This is the small encoder-decoder that many tutorials train to denoise and call a U-Net. "
                 "It has no skip connections and is not told how noisy its picture is. "
-                "Beside the real DDPM it shows what those two ideas are worth.",
-                "这是许多教程用来训练去噪、并称之为 U-Net 的小型编码器-解码器。它没有跳跃连接,也不知道图片里"
-                "有多少噪声。把它与真正的 DDPM 放在一起,就能看出这两个设计的价值。",
+                "Beside the real DDPM, which also trained far longer, it shows what those ideas are worth.",
+                "这是许多教程用来训练去噪、并称之为 U-Net 的小型编码器-解码器。它没有跳跃连接，也不知道图片里"
+                "有多少噪声。把它与真正的 DDPM（训练也久得多）放在一起，就能看出这两个设计的价值。",
             ),
             formula=r"\mathcal{L} = \mathbb{E}_{x_0, \epsilon, t} \lVert \epsilon - "
             r"\epsilon_\theta(x_t) \rVert^2, \quad "
@@ -111,12 +111,12 @@ SPECS: tuple[ModelSpec, ...] = (
             strengths=Words(
                 "Twenty lines of network that a class can read at a glance, and its loss falls like the "
                 "real one's.",
-                "网络只有二十行,一眼就能读懂;损失也像真正的 DDPM 那样下降。",
+                "网络只有二十行，一眼就能读懂；损失也像真正的 DDPM 那样下降。",
             ),
             weaknesses=Words(
                 "Fine detail and noise must squeeze through the narrowest layer, and the noise level must be "
                 "guessed, so its pictures are rough; it cannot be asked for a digit.",
-                "细节和噪声都必须挤过最窄的一层,噪声强度也只能靠猜,所以图片粗糙;它也不能按要求生成某个数字。",
+                "细节和噪声都必须挤过最窄的一层，噪声强度也只能靠猜，所以图片粗糙；它也不能按要求生成某个数字。",
             ),
         ),
         controls=tuple(control for control in CONTROLS if control.key != "guidance"),

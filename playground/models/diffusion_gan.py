@@ -14,7 +14,8 @@ eq. 10); T grows while D is too sure of real pictures and shrinks when it is not
 This is the conditional GAN of `cgan` with nothing changed but that: its networks (D has one more plane, t),
 its matching-aware loss, its recipe; what the noise buys can be read from the two cards, as far as the minutes
 of training, which they tell too, allow. Differences from the paper: its networks are StyleGAN2's or projected
-GANs'; r_d is a moving average instead of one over 4 updates.
+GANs'; r_d is a moving average instead of one over 4 updates; the noise is ten times that of the authors'
+code (0.5, not 0.05), whose schedule is stretched over the T of the moment, where here T moves along it.
 """
 
 from dataclasses import dataclass, replace

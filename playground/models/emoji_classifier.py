@@ -100,25 +100,25 @@ SPECS: tuple[ModelSpec, ...] = (
         ),
         about=About(
             summary=Words(
-                "A small residual network that tells the nine categories of emoji apart, in either hand. "
+                "A small residual network that tells the nine categories of emoji apart, in either style. "
                 "It judges the pictures of the models that draw emoji: distances are measured on its 128 "
                 "features, and its answers say whether words led to a thing of the right kind. "
                 "It has never seen the held-out emoji, every tenth one.",
-                "一个区分九类表情符号的小型残差网络,两种画风都认得。它为绘制表情符号的模型打分:距离在它的"
-                " 128 维特征上计算,它的判断说明文字是否画出了正确种类的东西。"
-                "它从未见过留出的表情符号,即每十个中的一个。",
+                "一个区分九类表情符号的小型残差网络，两种画风都认得。它为绘制表情符号的模型打分：距离在它的"
+                " 128 维特征上计算，它的判断说明文字是否画出了正确种类的东西。"
+                "它从未见过留出的表情符号，即每十个中的一个。",
             ),
             formula=r"\mathcal{L} = -\log \operatorname{softmax}(W h(x))_{y}",
             strengths=Words(
                 "Made for these pictures, fast, and trained here from the same data.",
-                "专为这些图片训练,速度快,数据与其他模型相同。",
+                "专为这些图片训练，速度快，数据与其他模型相同。",
             ),
             weaknesses=Words(
                 "It learnt from 1,715 emoji only, so it is far from sure of things it has never seen; "
                 "what it gets right of real held-out pictures is the most that drawn ones can be expected "
                 "to reach.",
-                "它只学过 1,715 个表情符号,对没见过的东西并无把握;它在真实的留出图片上的正确率,就是画出的图片"
-                "所能期望的上限。",
+                "它只学过 1,715 个表情符号，对没见过的东西并无把握；它在真实的留出图片上的正确率，就是画出的"
+                "图片所能期望的上限。",
             ),
         ),
         dataset="emoji",

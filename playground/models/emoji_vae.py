@@ -164,19 +164,19 @@ SPECS: tuple[ModelSpec, ...] = (
                 "it again from them. "
                 "It is the first half of latent diffusion, whose second half draws such codes from words. "
                 "Random codes mean nothing to it, so it draws no new emoji by itself.",
-                "自编码器把 64x64 像素的表情符号压缩成 8x8 个编码,每个编码有十二个数,再由它们重新画出图片。"
-                "它是潜在扩散的前一半,后一半根据文字画出这样的编码。随机的编码对它没有意义,所以它自己画不出新的"
+                "自编码器把 64x64 像素的表情符号压缩成 8x8 个编码，每个编码有十二个数，再由它们重新画出图片。"
+                "它是潜在扩散的前一半，后一半根据文字画出这样的编码。随机的编码对它没有意义，所以它自己画不出新的"
                 "表情符号。",
             ),
             formula=r"\mathcal{L} = \lVert x - \hat x \rVert_1 + \lVert \nabla x - \nabla \hat x \rVert_1 + "
             r"\beta\, \mathrm{KL}(q(z|x) \,\|\, \mathcal{N}(0, I))",
             strengths=Words(
                 "Sixteen numbers become one, so whatever works on its codes is many times faster.",
-                "编码的数字个数只有像素数值的十六分之一,因此在编码上工作的模型会快许多倍。",
+                "编码的数字个数只有像素数值的十六分之一，因此在编码上工作的模型会快许多倍。",
             ),
             weaknesses=Words(
                 "What the codes lose is lost for good: small letters and thin lines come back blurred.",
-                "编码丢掉的东西无法找回:小字和细线会变得模糊。",
+                "编码丢掉的东西无法找回：小字和细线会变得模糊。",
             ),
         ),
         dataset="emoji",

@@ -250,13 +250,13 @@ CONTROLS = (
             info=Words("Into how many straight pieces the path is cut.", "把路径切成多少段直线。")),
     Control("solver", Words("Solver", "求解器"), "Euler", choices=tuple(SOLVERS),
             info=Words("Midpoint and Heun run the network twice a step and follow a curve more closely.",
-                       "中点法和 Heun 法每步运行两次网络,能更贴近弯曲的路径。")),
+                       "中点法和 Heun 法每步运行两次网络，能更贴近弯曲的路径。")),
     Control("guidance", Words("Guidance", "引导强度"), GUIDANCE, 0.0, 6.0, 0.05,
-            info=Words("0 ignores the label, more than 1 exaggerates it.", "0 忽略标签,大于 1 则夸大标签。")),
+            info=Words("0 ignores the label, more than 1 exaggerates it.", "0 忽略标签，大于 1 则夸大。")),
     Control("shift", Words("Time shift", "时间偏移"), SHIFT, 0.5, 4.0, 0.1,
             info=Words("1 makes all steps equal; more makes them smaller near the noise, where the path "
                        "bends most, and larger near the picture.",
-                       "1 表示每步等长;大于 1 时,在路径最弯的噪声一端步子更小,靠近图片处步子更大。")),
+                       "1 表示每步等长；大于 1 时，在路径最弯的噪声一端步子更小，靠近图片处步子更大。")),
 )  # fmt: skip
 
 SPECS: tuple[ModelSpec, ...] = (
@@ -277,20 +277,20 @@ SPECS: tuple[ModelSpec, ...] = (
                 "speed and direction at every point on the way. "
                 "It draws by following that velocity from noise to a picture. "
                 "Because the paths are nearly straight, a few large steps are enough.",
-                "流匹配用直线把每张图片与一份噪声连起来,学习途中每一点的平均速度与方向。生成时,它从噪声出发,"
-                "沿着这个速度走到图片。由于路径近乎笔直,只需几大步即可。",
+                "流匹配用直线把每张图片与一份噪声连起来，学习途中每一点的平均速度与方向。生成时，它从噪声出发，"
+                "沿着这个速度走到图片。由于路径近乎笔直，只需几大步即可。",
             ),
             formula=r"\mathcal{L} = \mathbb{E}_{x_0, \epsilon, t} \lVert v_\theta(x_t, t, y) - "
             r"(\epsilon - x_0) \rVert^2, \quad x_t = (1 - t)\,x_0 + t\,\epsilon",
             strengths=Words(
                 "The plainest loss of the diffusion family and good pictures in about ten steps; the same "
                 "path walked backwards turns a picture into its noise.",
-                "扩散家族中最简单的损失函数,大约十步就能得到好图片;把同一条路径倒着走,就能把图片变回噪声。",
+                "扩散家族中最简单的损失函数，大约十步就能得到好图片；把同一条路径倒着走，就能把图片变回噪声。",
             ),
             weaknesses=Words(
                 "One step still gives a blur, the average of all pictures the noise could become; every "
                 "further step is one more run of the network.",
-                "只走一步仍然得到模糊的图,即这份噪声可能变成的所有图片的平均;每多一步就要多运行一次网络。",
+                "只走一步仍然得到模糊的图，即这份噪声可能变成的所有图片的平均；每多一步就要多运行一次网络。",
             ),
         ),
         controls=CONTROLS,

@@ -235,9 +235,9 @@ SPECS: tuple[ModelSpec, ...] = (
                 "A small text encoder reads a few words, and a diffusion model that looks at them draws the "
                 "codes of an emoji, which an autoencoder turns into a picture. "
                 "Working on 8x8 codes instead of 64x64 pixels is what makes it quick. "
-                "It learnt from the names of 1,715 emoji in two hands, Noto and Twemoji.",
-                "小型文本编码器读入几个词,扩散模型一边看着这些词,一边画出表情符号的编码,再由自编码器把编码变成"
-                "图片。在 8x8 的编码上而不是 64x64 的像素上工作,所以速度快。它学过 1,715 个表情符号的名称,"
+                "It learnt from the names of 1,715 emoji in two styles, Noto and Twemoji.",
+                "小型文本编码器读入几个词，扩散模型一边看着这些词，一边画出表情符号的编码，再由自编码器把编码变成"
+                "图片。在 8x8 的编码上而不是 64x64 的像素上工作，所以速度快。它学过 1,715 个表情符号的名称，"
                 "有 Noto 和 Twemoji 两种画风。",
             ),
             formula=r"\mathcal{L} = \mathbb{E}_{z_0, y, \epsilon, t} \lVert v - v_\theta(z_t, t, \tau(y)) "
@@ -245,27 +245,27 @@ SPECS: tuple[ModelSpec, ...] = (
             strengths=Words(
                 "Follows words, also those put together anew, in about a second; the same noise and another "
                 "word shows what the word does.",
-                "能按文字作画,包括从未见过的词语组合,大约一秒完成;同样的噪声换一个词,就能看到这个词的作用。",
+                "能按文字作画，包括从未见过的词语组合，大约一秒完成；同样的噪声换一个词，就能看到这个词的作用。",
             ),
             weaknesses=Words(
                 "A few thousand pictures and an hour and a half of two processor cores are little: "
                 "hearts, faces, flags, clocks and people come out, but of many single things only the "
                 "kind and the colour.",
-                "几千张图片、两个处理器核心一个半小时的训练都太少:爱心、笑脸、旗帜、时钟和人物"
-                "画得出来,但许多具体的东西只有种类和颜色是对的。",
+                "几千张图片、两个处理器核心一个半小时的训练都太少：爱心、笑脸、旗帜、时钟和人物"
+                "画得出来，但许多具体的东西只有种类和颜色是对的。",
             ),
         ),
         controls=(
             Control("prompt", Words("Words", "文字"), "",
                     info=Words("What to draw, in English; left empty, the names of emoji drawn at random.",
-                               "用英文写要画的内容;留空则随机抽取表情符号的名称来画。")),
+                               "用英文写要画的内容；留空则随机抽取表情符号的名称来画。")),
             Control("num_steps", Words("Steps", "步数"), 20, 1, 100, 1,
                     info=Words("More steps follow the path from noise to picture more closely.",
-                               "步数越多,越贴近从噪声到图片的路径。")),
+                               "步数越多，越贴近从噪声到图片的路径。")),
             Control("guidance", Words("Guidance", "引导强度"), 4.0, 0.0, 10.0, 0.5,
                     info=Words("0 ignores the words, more than 1 exaggerates them.",
-                               "0 忽略文字,大于 1 则夸大文字。")),
-            Control("solver", Words("Solver", "求解器"), SOLVERS[0], choices=SOLVERS,
+                               "0 忽略文字，大于 1 则夸大文字。")),
+            Control("solver", Words("Sampler", "采样器"), SOLVERS[0], choices=SOLVERS,
                     info=Words("DPM-Solver++ needs fewer steps than DDIM.",
                                "DPM-Solver++ 需要的步数比 DDIM 少。")),
         ),

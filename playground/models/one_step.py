@@ -252,30 +252,30 @@ SPECS: tuple[ModelSpec, ...] = (
                 "One step over the whole way then draws a picture with a single run of the network. "
                 "Where flow matching's weights are shipped, its training starts from them and learns from "
                 "the ways that they walk.",
-                "流匹配学习某一点的速度,而 MeanFlow 学习从噪声到图片的一整段路的平均速度。于是只需一步走完"
-                "全程,运行一次网络就能画出图片。如果有流匹配的权重,训练就从这些权重开始,并学习它们走过的路。",
+                "流匹配学习某一点的速度，而 MeanFlow 学习从噪声到图片的一整段路的平均速度。于是只需一步走完"
+                "全程，运行一次网络就能画出图片。如果有流匹配的权重，训练就从这些权重开始，并学习它们走过的路。",
             ),
             formula=r"u_\theta(x_t, r, t) \approx \frac{x_t - x_r}{t - r} = \frac{1}{t - r} "
             r"\int_r^t v(x_s, s)\,\mathrm{d}s, \quad x_0 = \epsilon - u_\theta(\epsilon, 0, 1)",
             strengths=Words(
                 "As fast as a GAN, one evaluation a picture with the guidance already in it, yet trained by "
                 "a plain regression; two or four steps trade time for quality.",
-                "与 GAN 一样快:每张图片只运行一次网络,引导已包含在内;而训练只是简单的回归。用两步或四步可以用"
-                "时间换质量。",
+                "与 GAN 一样快：每张图片只运行一次网络，引导已包含在内；而训练只是简单的回归。用两步或四步"
+                "可以用时间换质量。",
             ),
             weaknesses=Words(
                 "It can be no better than its teacher, which has to be trained first and walked in every "
                 "update, and in one step the strokes are softer.",
-                "它不会比老师更好,而老师要先训练好,并且每次更新都要由它走一遍;只走一步时笔画较为模糊。",
+                "它不会比老师更好，而老师要先训练好，并且每次更新都要由它走一遍；只走一步时笔画较为模糊。",
             ),
         ),
         controls=(
             Control("num_steps", Words("Steps", "步数"), 1, 1, 8, 1,
                     info=Words("One draws at once; more correct what the first leaves wrong.",
-                               "一步即可画成;更多步会修正第一步的不足。")),
+                               "一步即可画成；更多步会修正第一步的不足。")),
             Control("contrast", Words("Contrast", "对比度"), CONTRAST, 1.0, 1.5, 0.05,
                     info=Words("Of the ink: what one jump draws is paler than the data. 1 leaves it.",
-                               "墨色的浓度:一步画出的图比数据更淡。1 表示不改变。")),
+                               "墨色的浓度：一步画出的图比数据更淡。1 表示不改变。")),
         ),
         preview={"num_steps": 1},
         conditional=True,

@@ -50,7 +50,7 @@ class Pix2PixConfig:
         d_width: of the discriminator after its first layer.
         d_layers: of the discriminator; 3 see 70x70 pixels.
         lambda_l1: weight of the distance to the true B.
-        dropout: the share of channels that is dropped.
+        dropout: the share of numbers that is dropped.
         jitter: pictures are moved by up to so many pixels, A and B alike.
         not_mirrored: labels of pictures that would be others in a mirror.
     """
@@ -160,7 +160,7 @@ class Pix2Pix(GenerativeModel, Translates, JudgesPatches):
         }
 
     def _jittered(self, batch: Batch) -> Tensor:
-        """The pairs moved a little and every second one mirrored (section 3.3), A and B alike."""
+        """The pairs moved a little and every second one mirrored (appendix 6.2), A and B alike."""
         x, reach = batch.x, self.config.jitter
         draws = rand((len(x), 3), batch.generator).tolist()
         wide = F.pad(x, (reach,) * 4, mode="replicate")

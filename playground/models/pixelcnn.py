@@ -6,7 +6,7 @@ the probability of a whole picture is exact, a product of 784 conditionals:
     p(x | y) = prod_i p(x_i | x_1, ..., x_{i-1}, y).
 
 Two stacks of convolutions see the past and nothing else: the vertical one all rows above, the horizontal one
-the pixels to the left; the first feeds the second, so that no pixel of the past is missed (no blind spot).
+the pixels to the left; the first feeds the second: within their reach there is no blind spot.
 Every layer is gated and knows the class y (eq. 4): tanh(W_f * x + V_f y) . sigmoid(W_g * x + V_g y).
 
 Differences from the paper: the future is kept out by where the kernels stand (half kernels on shifted
@@ -156,7 +156,7 @@ _ABOUT = About(
         "Multiplied together, these probabilities are the exact probability of the whole picture, which is "
         "what training raises.",
         zh="像写字一样作画：从左上角到右下角，一个像素接着一个像素。"
-        "每写一个像素，网络都看一遍已写好的全部像素，给出各灰度级的概率，从中抽取一个，它随即成为后面像素的依据。"
+        "每写一个像素，网络都看一遍附近已写好的像素，给出各灰度级的概率，从中抽取一个，它随即成为后面像素的依据。"
         "把这些概率乘起来，就是整张图的精确概率，训练所提高的正是它。",
     ),
     formula=r"p(x \mid y) = \prod_{i} p(x_i \mid x_1, \dots, x_{i-1}, y), \quad "

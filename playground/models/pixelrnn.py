@@ -150,19 +150,19 @@ _ABOUT = About(
         en="The picture is written pixel by pixel, and what has been written is remembered by recurrent "
         "networks instead of being looked at through a window. "
         "One memory travels from the upper left corner to the lower right one, another from the upper right "
-        "to the lower left, a diagonal at a time; together they know the whole past of a pixel. "
+        "to the lower left, a diagonal at a time; together they know almost the whole past of a pixel. "
         "From them comes the probability of every grey level, and the product over all pixels is the exact "
         "probability of the picture.",
         zh="图像逐像素写成，已写内容不是透过一个窗口去看，而是由循环网络记住。"
-        "一份记忆从左上角走向右下角，另一份从右上角走向左下角，每次推进一条对角线，合起来就掌握了一个像素之前的全部内容。"
+        "一份记忆从左上角走向右下角，另一份从右上角走向左下角，每次推进一条对角线，合起来几乎掌握了一个像素之前的全部内容。"
         "由此得到每个灰度级的概率，所有像素的概率相乘，就是整张图的精确概率。",
     ),
     formula=r"p(x \mid y) = \prod_{i} p(x_i \mid x_1, \dots, x_{i-1}, y), \quad "
     r"c_{r,k} = f \odot c_{r,k-1} + i \odot \tanh(g), \quad h_{r,k} = o \odot \tanh(c_{r,k})",
     strengths=Words(
-        en="The likelihood is exact; nothing of the past is out of sight, however far away; few weights and "
-        "few pictures are enough for a good likelihood.",
-        zh="似然是精确值；过去的像素无论多远都在视野之内；参数少，看过的图不多就能得到好的似然。",
+        en="The likelihood is exact; hardly anything of the past is out of sight, however far away; few "
+        "weights and few pictures are enough for a good likelihood.",
+        zh="似然是精确值；过去的像素无论多远，几乎都在视野之内；参数少，看过的图不多就能得到好的似然。",
     ),
     weaknesses=Words(
         en="Training is slow, because a memory must walk along 55 diagonals one after the other; writing "

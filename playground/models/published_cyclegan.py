@@ -59,8 +59,8 @@ _STRENGTHS = Words(
     zh="作者自己的权重，用照片训练了数天；你可以让任何图片通过它们。",
 )
 _WEAKNESSES = Words(
-    en="They know only what they were trained on: a rider on the horse gets stripes too.",
-    zh="它们只认识训练时见过的东西：马背上的骑手也会被画上条纹。",
+    en="They know only what they were trained on, and do the same to all else: a zebra's rider has stripes.",
+    zh="它们只认识训练时见过的东西，对别的一视同仁：例如马背上的骑手也会被画上斑马的条纹。",
 )
 
 

@@ -4,7 +4,7 @@ A stack of affine couplings maps a picture x to a latent z of the same size. Eac
 variables alone and scales and shifts the other half by amounts computed from the first, so it inverts exactly
 whatever the network inside, and its Jacobian is triangular. The change of variables gives the density:
 
-    log p(x) = log N(z; 0, I) + log |det dz/dx|    (eq. 2),    y_b = x_b * exp(s(x_a)) + t(x_a)    (eq. 5)
+    log p(x) = log N(z; 0, I) + log |det dz/dx|    (eq. 3),    y_b = x_b * exp(s(x_a)) + t(x_a)    (eq. 5)
 
 What differs from the paper:
 
@@ -160,7 +160,7 @@ class RealNVP(Flow):
     def log_prob(
         self, x: Tensor, labels: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Log-density of the dequantised pixels v in [0, 256), eq. 2; its mean bounds log P(x) from below."""
+        """Log-density of the dequantised pixels v in [0, 256), eq. 3; its mean bounds log P(x) from below."""
         generator = generator or torch.Generator().manual_seed(0)
         z, log_det = self.flow(dequantise(x, generator))
         log_normal = -0.5 * (z**2 + math.log(2 * math.pi)).sum(dim=1)
@@ -184,9 +184,9 @@ _ABOUT = About(
         "backwards it turns noise into a picture. It is a chain of affine couplings, each of which scales "
         "and shifts half of the variables by amounts computed from the other half, so it is undone exactly. "
         "As the change in volume is known, it gives any picture's density and is trained on that alone.",
-        "RealNVP 是一个可逆网络:正向把图片变成同样大小的高斯噪声,反向把噪声变成图片。"
-        "它由一串仿射耦合层组成,每层用一半变量算出的系数去缩放和平移另一半,因此可以精确地还原。"
-        "由于体积的变化也是已知的,它能给出任意图片的密度,训练也只靠最大化这个密度。",
+        "RealNVP 是一个可逆网络：正向把图片变成同样大小的高斯噪声，反向把噪声变成图片。"
+        "它由一串仿射耦合层组成，每层用一半变量算出的系数去缩放和平移另一半，因此可以精确地还原。"
+        "由于体积的变化也是已知的，它能给出任意图片的密度，训练也只靠最大化这个密度。",
     ),
     formula=(
         r"\log p(x) = \log \mathcal{N}(z; 0, I) + \log\left|\det\frac{\partial z}{\partial x}\right|,"
@@ -194,12 +194,12 @@ _ABOUT = About(
     ),
     strengths=Words(
         "Exact density, exact latents, exact reconstruction, sampling in a single pass, and stable training.",
-        "密度、隐变量和重建都是精确的,一次前向就能采样,训练稳定。",
+        "密度、隐变量和重建都是精确的，一次前向就能采样，训练稳定。",
     ),
     weaknesses=Words(
         "The latent must be as large as the picture and each affine layer bends space only a little, so "
         "it needs many of them; strokes of samples often break or blur together.",
-        "隐变量必须和图片一样大,每个仿射层的变形能力又很弱,因此需要很多层;样本的笔画常常断裂或粘连。",
+        "隐变量必须和图片一样大，每个仿射层的变形能力又很弱，因此需要很多层；样本的笔画常常断裂或粘连。",
     ),
 )
 _RECIPE = Recipe(15000, 32, lr=1.5e-3, betas=(0.9, 0.99), warmup=200, ema=0.998, max_norm=100.0)

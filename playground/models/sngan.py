@@ -1,8 +1,9 @@
 """SNGAN: every layer of the discriminator has a spectral norm of 1 (Miyato et al. 2018, arXiv:1802.05957).
 
 A layer W stretches its input at most by its largest singular value sigma(W). Dividing each W of the
-discriminator by its own sigma makes the whole of it 1-Lipschitz, with no penalty and no second derivative;
-sigma is tracked by one power iteration an update (algorithm 1). The game is the hinge loss (eq. 16, 17),
+discriminator by its own sigma keeps the whole of it Lipschitz, with no penalty and no second derivative (a
+kernel is taken as a matrix, as in the paper; as a convolution it may stretch up to twice as much); sigma is
+tracked by a power iteration each time D looks (algorithm 1). The game is the hinge loss (eq. 16, 17),
 
     loss_d = E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))],    loss_g = -E[D(G(z))].
 
@@ -40,12 +41,12 @@ class SNGAN(ConvGAN):
 
 _ABOUT = About(
     summary=Words(
-        en="A GAN whose discriminator cannot run away: each of its layers is divided by the most it can "
-        "stretch anything, so its output changes no faster than the picture. "
+        en="A GAN whose discriminator cannot run away: the weights of each layer are divided by "
+        "the most they can stretch anything, so its output cannot change arbitrarily fast. "
         "It costs almost nothing, and the loss ignores pictures judged well enough already (hinge). "
-        "Most GANs since then use it; here both networks are told which digit it is to be.",
-        zh="这个 GAN 的判别器不会失控：每一层都除以它对输入的最大放大倍数，因此输出的变化不会快于图片的变化。"
-        "它几乎不增加计算量，而且合页损失会忽略已经判断得足够好的图。此后的大多数 GAN 都采用它；"
+        "Many GANs since then use it; here both networks are told which digit it is to be.",
+        zh="这个 GAN 的判别器不会失控：每一层的权重都除以其最大放大倍数，因此输出的变化不会任意地快。"
+        "它几乎不增加计算量，而且合页损失会忽略已经判断得足够好的图。此后的许多 GAN 都采用它；"
         "这里的两个网络都知道要画的是哪个数字。",
     ),
     formula=r"\bar{W} = \frac{W}{\sigma(W)}, \quad "

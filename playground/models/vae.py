@@ -259,7 +259,7 @@ _INFO = Words(
 )
 
 _BETA = Switch(
-    "beta", Words("Weight of KL (beta)", "KL 项的权重(beta)"), 1.0, 0.0, 20.0, step=0.5,
+    "beta", Words("Weight of KL (beta)", "KL 项的权重（beta）"), 1.0, 0.0, 20.0, step=0.5,
     info=Words(
         en="1 is the bound itself. Above it codes are pressed towards the prior until they say nothing "
         "of the picture (posterior collapse); at 0 a plain autoencoder is left, whose samples are no digits.",
@@ -269,7 +269,7 @@ _BETA = Switch(
 )  # fmt: skip
 
 _NUM_SAMPLES = Switch(
-    "num_samples", Words("Codes of a picture (k)", "每张图的编码数(k)"), 1, 1, 50, step=1,
+    "num_samples", Words("Codes of a picture (k)", "每张图的编码数（k）"), 1, 1, 50, step=1,
     info=Words(
         en="1 is the evidence lower bound. More codes, weighed by how well they explain the picture, make "
         "the bound tighter (the importance-weighted autoencoder) and an update as many times slower.",

@@ -150,7 +150,7 @@ def restore(
         n: draws, 1 to 9; for "likelihood" further test digits, 2 to 64.
         steps: of the way back, 1 to 250.
         guidance: of the label, 0 to 6.
-        factor: for "super": 2, 4 or 7 pixels become one.
+        factor: for "super": 2, 4 or 7, the side of the block that becomes one pixel.
         sigma: for "denoise": standard deviation of the noise, 0.05 to 2.
         strength: for "sdedit": 0.05 to 1 of the way to noise.
         rounds: for "inpaint" and "super": how often each step is taken, 1 to 10.

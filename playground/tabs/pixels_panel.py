@@ -17,7 +17,6 @@ from playground.tabs.pieces import address, chip, number, spoken
 ERASED = (105, 41, 196)  # the brush of the eraser
 _DECADES = 4  # of gradients, from the strongest to the weakest shade
 _MAPS = ("x", "ink", "nats")
-_NOISE = ("diffusion", "hybrid")  # families that go from noise to a picture
 
 
 def reading(found: Reading, spec: ModelSpec, note: str) -> str:
@@ -189,9 +188,9 @@ def speeds() -> str:
 
 
 def sequential() -> list[str]:
-    """Models that write a picture piece by piece: many evaluations, and none of them removes noise."""
-    names = [name for name in registry.names("Samples") if registry.spec(name).family not in _NOISE]
-    return [name for name in names if _numbers(name).get("nfe", 1) > 1]
+    """Models that write a picture, or its codes, piece by piece."""
+    names = {*registry.names("PredictsPixels"), *registry.names("HasCodes")}
+    return [name for name in registry.names("Samples") if name in names and _numbers(name).get("nfe", 1) > 1]
 
 
 def _numbers(name: str) -> dict[str, float]:

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from playground import locale
 from playground.tabs import pieces
 from playground.tabs.page.early import EarlyHead
+from playground.tabs.page.kept import Kept
 
 _SANS = [
     "system-ui",
@@ -89,5 +90,5 @@ def look() -> dict[str, Any]:
         "theme": theme(),
         "css": pieces.page("page.css"),
         "footer_links": ["api"],
-        "app_kwargs": {"middleware": [Middleware(EarlyHead, snippet=early)]},
+        "app_kwargs": {"middleware": [Middleware(Kept), Middleware(EarlyHead, snippet=early)]},
     }
