@@ -83,7 +83,7 @@ def from_weights(training: Training) -> None:
         training.ema.n_averaged.fill_(card["num_steps"])
     training.step, training.elapsed = card["num_steps"], 60 * card["training_minutes"]
     training.num_images, training.origin = card["num_images"], card["sha256"]
-    training.budgets = card["minutes"] + training.budgets
+    training.budgets, training.freed = card["minutes"] + training.budgets, card.get("freed", [])
     _turn(training, turned)
 
 

@@ -75,9 +75,8 @@ def _stand(
         _same(training, free, path)
     else:
         recorder = _go_on_from_weights(training) if from_weights or free else replay.Recorder()
-        if free:
-            earlier = weights.read_card(training.spec.name).get("freed", [])
-            training.freed = [*earlier, (training.step, free)]
+        if free or training.freed:
+            training.freed = [*training.freed, (training.step, free or "")]  # "" finds every name
     if free:
         freezing.freeze(training.model, free)
     return recorder
@@ -115,7 +114,7 @@ def _go_on_from_weights(training: Training) -> replay.Recorder:
 
 def _same(training: Training, free: str | None, path: Path) -> None:
     """Refuse a checkpoint whose run had other parameters free, or went on from other weights."""
-    if (training.freed[-1][1] if training.freed else None) != free:
+    if (training.freed[-1][1] if training.freed else "") != (free or ""):
         raise weights.WeightsError("errors.checkpoint_other", path=path, what="--free")
     if free and weights.read_card(training.spec.name)["sha256"] != training.origin:
         raise weights.WeightsError("errors.checkpoint_other", path=path, what="sha256")
@@ -181,7 +180,8 @@ def source(training: Training) -> str:
         for key, value in values.items()
     )
     freed = (
-        f", in part with `--free '{pattern}'` from update {step:,} on" for step, pattern in training.freed
+        (f", in part with `--free '{pattern}'`" if pattern else ", whole again") + f" from update {step:,} on"
+        for step, pattern in training.freed
     )
     by = f"`python -m playground pretrain {spec.name}`"
     return f"trained {start} by {by}{''.join(turned)}{''.join(freed)}"

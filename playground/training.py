@@ -99,7 +99,7 @@ class Training:
         self.dataset = images.name
         self.budgets = [minutes]  # what the run was given, in minutes, in turn; None for the recipe's steps
         self.origin: str | None = None  # sha256 of the weights that the run went on from
-        self.freed: list[tuple[int, str]] = []  # (step, pattern): from there on only what it finds learns
+        self.freed: list[tuple[int, str]] = []  # (step, pattern): since when only what it finds learns
         self.hurry = False  # set by another thread that does not want to wait for samples
         self._order: tuple[int, Tensor] | None = None
         self._good: _States | None = None

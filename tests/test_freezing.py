@@ -69,6 +69,18 @@ def test_a_run_goes_on_with_the_same_parameters_free_or_not_at_all(capsys, monke
     assert registry.card("tiny")["freed"] == [[12, "bias$"]]
 
 
+def test_a_run_that_goes_on_whole_tells_of_what_was_free_before(capsys, monkeypatch):
+    only(monkeypatch, TINY)
+    run(capsys, "pretrain", "tiny", "--no-evaluate")
+    for number, option in ((20, ("--free", "bias$")), (30, ("--from-weights",))):
+        only(monkeypatch, replace(TINY, recipe=replace(TINY.recipe, num_steps=number)))
+        assert run(capsys, "pretrain", "tiny", *option, "--no-evaluate")[0] == 0
+    assert run(capsys, "pretrain", "tiny", "--resume", "--no-evaluate")[0] == 0
+    card = registry.card("tiny")
+    assert card["freed"] == [[12, "bias$"], [20, ""]] and card["num_steps"] == 30
+    assert card["source"].endswith("with `--free 'bias$'` from update 12 on, whole again from update 20 on")
+
+
 def test_what_is_stored_anew_has_few_significant_bits():
     values = torch.tensor([0.0, 1.0, -1.0, 1 + 2**-5, 1 + 2**-6, 1 + 3 * 2**-6, 63.5])
     wanted = [0.0, 1.0, -1.0, 1 + 2**-5, 1.0, 1 + 2**-4, 64.0]

@@ -42,7 +42,7 @@ def stack(inner, **options):
 
 
 async def ask(served, path="/", method="GET", query=b"", **headers):
-    """Headers and body of one request, with the number of what was sent."""
+    """Headers and body of one request."""
     sent = []
 
     async def send(message):

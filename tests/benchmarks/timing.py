@@ -1,15 +1,22 @@
 """Rates measured in turns, A B B A: a machine that slows down slows both, and their ratio stays."""
 
+import os
+import socket
 import statistics
+import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
+PATIENCE = 180.0  # seconds until a server must answer
 
 
 def in_turns(tasks: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -57,3 +64,43 @@ def report(title: str, found: dict[str, list[float]], unit: str, baseline: str) 
         low, ratio, high = ratio_quartiles(values, found[baseline])
         told = f"ratio {ratio:.2f} ({low:.2f} to {high:.2f})"
         print(f"  {name:<28} {statistics.median(values):>9.4g} {unit} ({spread})  {told}")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serving(command: list[str]) -> Iterator[tuple[str, float]]:
+    """A server of Python's, told its port as ``--port``, for as long as the block lasts.
+
+    Yields:
+        its address, and the seconds from its start until it answered with a page of gradio's.
+    """
+    port = free_port()
+    address, start = f"http://127.0.0.1:{port}", time.perf_counter()
+    environment = os.environ | {"GRADIO_ANALYTICS_ENABLED": "False"}
+    with subprocess.Popen(
+        [sys.executable, *command, "--port", str(port)], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+    ) as server:
+        try:
+            while not _answers(address):
+                if server.poll() is not None:
+                    raise SystemExit(f"{command} ended with status {server.returncode}.")
+                if time.perf_counter() - start > PATIENCE:
+                    raise SystemExit(f"{command} did not answer within {PATIENCE:.0f} s.")
+                time.sleep(0.05)
+            yield address, time.perf_counter() - start
+        finally:
+            server.kill()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/", timeout=5) as page:
+            return page.status == 200 and b"gradio" in page.read()
+    except (urllib.error.URLError, OSError):
+        return False

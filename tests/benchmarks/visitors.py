@@ -10,58 +10,30 @@ Run: python tests/benchmarks/visitors.py [--visitors 30] [--rounds 5] [--browser
 import argparse
 import asyncio
 import shutil
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import httpx
 from playwright.sync_api import sync_playwright
-from timing import in_turns, report
+from timing import in_turns, report, serving
 
-PORTS = {"made once": 7970, "made for each": 7971}
+ONCE, EACH = "made once", "made for each"
 
 
-def serve(name: str) -> None:
+def serve(name: str, port: int) -> None:
     """Start one of the servers and stay."""
     import app
     from playground.tabs import page
 
     look = page.look()
     blocks = app.build()
-    if name == "made for each":
+    if name == EACH:
         look["app_kwargs"]["middleware"].pop(0)
         for kind in {type(block) for block in blocks.blocks.values()}:
             del kind.__init__.__signature__
     blocks.queue(api_open=False, default_concurrency_limit=None)
-    blocks.launch(server_port=PORTS[name], quiet=True, ssr_mode=False, **look)
-
-
-@contextmanager
-def servers() -> Iterator[None]:
-    """Both of them, in processes of their own, until the block ends."""
-    started = [subprocess.Popen([sys.executable, __file__, "--serve", name]) for name in PORTS]
-    try:
-        for port in PORTS.values():
-            wait_for(f"http://127.0.0.1:{port}/")
-        yield
-    finally:
-        for process in started:
-            process.kill()
-
-
-def wait_for(address: str, seconds: float = 120.0) -> None:
-    """Until something answers there."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            httpx.get(address, timeout=10)
-            return
-        except httpx.TransportError:
-            time.sleep(0.5)
-    raise TimeoutError(f"Nothing answers at {address}.")
+    blocks.launch(server_port=port, quiet=True, ssr_mode=False, **look)
 
 
 def asked_for(address: str, browser: str) -> list[str]:
@@ -116,17 +88,18 @@ def main() -> None:
     parser.add_argument("--visitors", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--browser", default=shutil.which("chromium") or shutil.which("google-chrome"))
-    parser.add_argument("--serve", choices=PORTS, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=(ONCE, EACH), help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        serve(arguments.serve)
+        serve(arguments.serve, arguments.port)
         return
-    addresses = {name: f"http://127.0.0.1:{port}" for name, port in PORTS.items()}
-    with servers():
-        paths = asked_for(addresses["made once"], arguments.browser)
+    with serving([__file__, "--serve", ONCE]) as (once, _), serving([__file__, "--serve", EACH]) as (each, _):
+        addresses = {ONCE: once, EACH: each}
+        paths = asked_for(once, arguments.browser)
         tasks = {name: crowd(address, paths, arguments.visitors) for name, address in addresses.items()}
         found = in_turns(tasks, arguments.rounds)
-    report(f"{arguments.visitors} visitors at once, {len(paths)} files each", found, "s", "made once")
+    report(f"{arguments.visitors} visitors at once, {len(paths)} files each", found, "s", ONCE)
 
 
 if __name__ == "__main__":
