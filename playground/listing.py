@@ -4,6 +4,8 @@ from typing import Any
 
 from playground import hub, registry, scoring, verdict
 from playground.locale import text
+from playground.schedules import switches_of
+from playground.spec import Control
 from playground.training import TrainEvent
 
 BEGIN = "<!-- models: `python -m playground list --readme README.md` writes this table from the cards -->"
@@ -46,6 +48,21 @@ def facts(name: str) -> dict[str, Any]:
         "metrics": registry.card(name).get("metrics", {}) if registry.shipped(name) else {},
         "published": elsewhere(name),
     }
+
+
+def described(name: str) -> dict[str, Any]:
+    """A model as the web API lists it: its facts, its controls and the switches of its training."""
+    spec = registry.spec(name)
+    switches = [_knob(s) | {"live": s.live} for s in switches_of(spec, spec.recipe)]
+    knobs = {"controls": [_knob(control) for control in spec.controls], "switches": switches}
+    return facts(name) | {"shipped": registry.shipped(name)} | knobs
+
+
+def _knob(c: Control) -> dict[str, Any]:
+    return {
+        "key": c.key, "label": c.label.en, "kind": c.kind, "default": c.default, "minimum": c.minimum,
+        "maximum": c.maximum, "step": c.step, "choices": list(c.choices),
+    }  # fmt: skip
 
 
 def elsewhere(name: str) -> dict[str, Any] | None:

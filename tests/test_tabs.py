@@ -15,7 +15,6 @@ import app
 from playground import figures, judge, registry, validation, weights
 from playground.spec import Samples, SampleStep
 from playground.tabs import about, common, compare, film, sample
-from playground.tabs.runs import Refused, Runs
 
 
 @pytest.fixture(autouse=True)
@@ -128,74 +127,11 @@ def test_stop_acts_within_one_step(tab, monkeypatch, untrained):
     assert "pg-stopped" in final and "pg-chip pg-done" not in final
 
 
-def test_another_session_cannot_stop_mine():
-    runs = Runs(per_session=2, in_all=4)
-    with runs.open("me", "sample") as run:
-        assert runs.stop("you") == 0 and runs.stop("me", "compare") == 0 and not run.stopped
-        assert runs.stop("me", "sample") == 1 and run.stopped
-
-
-def test_a_session_holds_a_few_runs_and_the_machine_a_limited_number():
-    runs = Runs(per_session=2, in_all=3)
-    with runs.open("me", "a"), runs.open("me", "a"):
-        with pytest.raises(Refused, match="already have 2"), runs.open("me", "a"):
-            pass
-        with runs.open("you", "a"), pytest.raises(Refused, match="as many runs"), runs.open("they", "a"):
-            pass
-    with runs.open("me", "a"):
-        pass
-
-
-def test_the_newest_run_takes_the_place_of_the_one_before():
-    runs = Runs(per_session=1, in_all=1)
-    with runs.open("me", "a", newest=True) as old:
-        with runs.open("me", "a", newest=True) as new:
-            assert old.stopped and old.superseded and not new.stopped
-        with pytest.raises(Refused), runs.open("me", "a", newest=True), runs.open("me", "b", newest=True):
-            pass
-
-
 def test_a_superseded_race_draws_no_more(untrained):
     old = compare.run_race(QUICK, 0, "any", 1, asked())
     next(old)
     assert last_race(QUICK)[-1].count("pg-chip pg-done") == 1
     assert list(old) == [(gr.skip(), gr.skip())]
-
-
-def test_abandoned_runs_make_room(monkeypatch):
-    runs = Runs(per_session=1, in_all=1)
-    abandoned = runs.open("gone", "a")
-    run = abandoned.__enter__()
-    run.touched -= 1000
-    with runs.open("me", "a"):
-        pass
-
-
-def test_sessions_take_turns_step_by_step():
-    runs, order = Runs(per_session=8, in_all=16), []
-
-    def work(session):
-        with runs.open(session, "a") as run:
-            for _ in range(10):
-                with run.turn():
-                    time.sleep(0.002)
-                    order.append(session)
-
-    threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    both = order[2:-2]  # while both are there
-    changes = sum(x != y for x, y in zip(both, both[1:], strict=False))
-    assert len(order) == 20 and changes >= len(both) - 3
-
-
-def test_a_run_that_fails_gives_its_place_and_its_turn_back():
-    runs = Runs(per_session=1, in_all=1)
-    for _ in range(3):
-        with pytest.raises(ZeroDivisionError), runs.open("me", "a") as run, run.turn():
-            raise ZeroDivisionError
 
 
 def test_throttle_lets_a_bounded_number_through():

@@ -21,9 +21,10 @@ How a tab is made:
   so that every refusal is ours, in the reader's language) or, where gradio must read a file,
   ``**common.PRIVATE``; a tab's main action has its own typed and documented function, registered with
   ``common.api(function, name)``. Events that compute nothing add ``queue=False``.
-* Whatever computes does so in ``with common.RUNS.open(session, kind) as run`` (a session may hold a few),
-  takes ``with run.turn()`` for every step (sessions alternate, first come first served) and leaves its loop
-  when ``run.stopped``; a Stop button calls ``common.RUNS.stop(session, kind)`` with ``queue=False``.
+* Whatever computes does so in ``with common.RUNS.open(session, kind) as run`` (a session may hold a few; it
+  waits there in line where the machine is full, and the page is told its place), takes ``with run.turn()``
+  for every step (sessions alternate, first come first served) and leaves its loop when ``run.stopped``; a
+  Stop button calls ``common.RUNS.stop(session, kind)`` with ``queue=False``.
 * The button that runs has ``elem_classes=common.RUN``, the one that stops ``common.STOP``: Ctrl+Enter and
   Esc press the visible one.
 * A live panel is one ``gr.HTML`` of a reserved height, at most `common.UPDATES_PER_SECOND` updates a second

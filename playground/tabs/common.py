@@ -9,14 +9,13 @@ from html import escape
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
+from gradio.context import Context, LocalContext
 
-from playground import hub, jobs, listing, locale, registry, validation
+from playground import hub, jobs, locale, registry, validation
 from playground.locale import Told
-from playground.schedules import switches_of
-from playground.spec import Control, ModelSpec, Words
+from playground.spec import ModelSpec, Words
 from playground.tabs import mine
-from playground.tabs.runs import Run, Runs
+from playground.tabs.runs import REMINDER, Run, Runs, Superseded
 from playground.validation import InvalidInput
 
 UPDATES_PER_SECOND = 6
@@ -24,9 +23,8 @@ RUN, STOP = ["pg-run"], ["pg-stop"]  # what Ctrl+Enter and Esc press
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 RAW: dict[str, Any] = PRIVATE | {"preprocess": False}
 LIMITS: dict[str, Any] = {  # of gradio's; it keeps a megabyte of every visit, and forgets the oldest
-    "max_file_size": "8mb", "max_threads": 80, "state_session_capacity": 1000,
+    "max_file_size": "8mb", "max_threads": 400, "state_session_capacity": 1000,
 }  # fmt: skip
-RUNS = Runs(per_session=3, in_all=48)
 
 _LOG = logging.getLogger("playground")
 _TABLES: dict[str, dict[str, str]] = {code: {} for code in locale.LANGUAGES}  # what components say
@@ -71,8 +69,17 @@ def session(request: gr.Request | None) -> str:
     return getattr(request, "session_hash", None) or f"address {getattr(client, 'host', '')}"
 
 
+def in_line(place: int) -> None:
+    """Tell the page whose handler this is that its run waits for a place."""
+    request = LocalContext.request.get(None)
+    gr.Info(locale.text("common.in_line", language(request), place=place), duration=REMINDER, title="")
+
+
+RUNS = Runs(per_session=3, in_all=48, waiting=256, told=in_line)  # each holds one of gradio's threads
+
+
 def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn what a handler raises into one sentence in the reader's language."""
+    """Turn what a handler raises into a sentence in the reader's language; a superseded one says nothing."""
     signature = inspect.signature(function)
 
     def said(error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> gr.Error:
@@ -97,6 +104,8 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
             try:
                 yield from function(*args, **kwargs)
+            except Superseded:
+                return
             except Exception as error:
                 raise said(error, args, kwargs) from error
 
@@ -106,6 +115,8 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
+        except Superseded:
+            return gr.skip()
         except Exception as error:
             raise said(error, args, kwargs) from error
 
@@ -240,21 +251,6 @@ def obtain(name: str, owner: str) -> Any:
     if not registry.shipped(name) and registry.spec(name).published is None:
         raise InvalidInput("common.no_weights", model=registry.spec(name).title, name=name)
     return registry.load(name)
-
-
-def describe(name: str) -> dict[str, Any]:
-    """A model as the web API lists it."""
-    spec = registry.spec(name)
-    switches = [_knob(s) | {"live": s.live} for s in switches_of(spec, spec.recipe)]
-    knobs = {"controls": [_knob(control) for control in spec.controls], "switches": switches}
-    return listing.facts(name) | {"shipped": registry.shipped(name)} | knobs
-
-
-def _knob(c: Control) -> dict[str, Any]:
-    return {
-        "key": c.key, "label": c.label.en, "kind": c.kind, "default": c.default, "minimum": c.minimum,
-        "maximum": c.maximum, "step": c.step, "choices": list(c.choices),
-    }  # fmt: skip
 
 
 def html(value: str, **options: Any) -> gr.HTML:

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground import data, figures, judge, race, registry, validation, weights
+from playground import data, figures, judge, listing, race, registry, validation, weights
 from playground.locale import both
 from playground.tabs import common, mine, panels, verdict_panel
 from playground.tabs.panels import Lane
@@ -273,4 +273,4 @@ def models() -> list[dict[str, Any]]:
         (conditional), whether its weights are here (shipped), its controls, the metrics of its card and,
         for one that others published, where it is downloaded from on first use (published).
     """
-    return [common.describe(name) for name in registry.names("Samples") + registry.published("Samples")]
+    return [listing.described(name) for name in registry.names("Samples") + registry.published("Samples")]
