@@ -5,6 +5,7 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 
@@ -71,8 +72,13 @@ def session(request: gr.Request | None) -> str:
 
 def in_line(place: int) -> None:
     """Tell the page whose handler this is that its run waits for a place."""
-    request = LocalContext.request.get(None)
-    gr.Info(locale.text("common.in_line", language(request), place=place), duration=REMINDER, title="")
+    code = language(LocalContext.request.get(None))
+    inform(locale.text("common.in_line", code, place=place), code, duration=REMINDER)
+
+
+def inform(sentence: str, code: str, **options: Any) -> None:
+    """Show a sentence above the page, from within a handler; `code` is the language of its title."""
+    gr.Info(sentence, title=locale.text("common.note", code), **options)
 
 
 RUNS = Runs(per_session=3, in_all=48, waiting=256, told=in_line)  # each holds one of gradio's threads
@@ -82,19 +88,23 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     """Turn what a handler raises into a sentence in the reader's language; a superseded one says nothing."""
     signature = inspect.signature(function)
 
-    def said(error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> gr.Error:
-        given = signature.bind_partial(*args, **kwargs).arguments.get("request")
-        return refusal(error, language(given))
+    @contextmanager
+    def told(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
+        try:
+            yield
+        except Superseded:
+            pass  # the page is the newer run's
+        except Exception as error:
+            given = signature.bind_partial(*args, **kwargs).arguments.get("request")
+            raise refusal(error, language(given)) from error
 
     if inspect.isasyncgenfunction(function):
 
         @functools.wraps(function)
         async def watch(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            try:
+            with told(args, kwargs):
                 async for value in function(*args, **kwargs):
                     yield value
-            except Exception as error:
-                raise said(error, args, kwargs) from error
 
         return watch
 
@@ -102,23 +112,16 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
         @functools.wraps(function)
         def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            try:
+            with told(args, kwargs):
                 yield from function(*args, **kwargs)
-            except Superseded:
-                return
-            except Exception as error:
-                raise said(error, args, kwargs) from error
 
         return stream
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        try:
+        with told(args, kwargs):
             return function(*args, **kwargs)
-        except Superseded:
-            return gr.skip()
-        except Exception as error:
-            raise said(error, args, kwargs) from error
+        return gr.skip()
 
     return call
 

@@ -73,9 +73,9 @@ def turn(job_id: Any, model: Any, values: Mapping[str, Any], code: str) -> None:
     jobs.worker().change(job_id, {key: value for key, value in differ.items() if key in live})
     later = turned({key: value for key, value in differ.items() if key not in live}, spec)
     if later.en:
-        gr.Info(locale.text("train.later", code, switches=later), title="")
+        common.inform(locale.text("train.later", code, switches=later), code)
     elif not differ:
-        gr.Info(locale.text("train.no_change", code), title="")
+        common.inform(locale.text("train.no_change", code), code)
 
 
 @common.guarded
