@@ -19,6 +19,7 @@ from playground.weights import WeightsError
 _LOOK_EVERY = 0.25  # seconds
 _SILENCE = 20  # seconds without a byte before a server counts as gone
 _CHUNK = 2**18
+_MAGIC = (b"PK", b"\x80\x02")  # what torch saves begins with: a zip archive, before 2020 a pickle
 _RUNNING: dict[str, "_Download"] = {}
 _LOCK = threading.Lock()  # guards the dictionary
 
@@ -134,6 +135,9 @@ def _from_web(source: Published, name: str, where: Path) -> None:
                 raise OSError(f"the connection broke off after {file.tell():,} of {int(length):,} bytes")
             file.flush()
             os.fsync(file.fileno())
+        with partial.open("rb") as file:  # many a network answers with a page of its own
+            if not file.read(2).startswith(_MAGIC):
+                raise OSError("what arrived are no weights")
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

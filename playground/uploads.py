@@ -32,6 +32,7 @@ MIN_SIDE = 8
 MAX_SIDE = 1024  # a larger picture is shrunk as soon as it is decoded: no model sees more than 256 pixels
 _BOX, _SIDE = 20, 28  # MNIST's digits fill a box of 20 pixels inside 28
 _DECODING = threading.BoundedSemaphore(2)  # decoded pixels take a hundred times the bytes of a file
+_MAX_SCANS = 200  # of a JPEG: each goes over the whole picture, and a small file can hold a million of them
 _EVEN = 12  # grey levels: a picture with less contrast shows nothing
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error)
 # What other files begin with, so that the sentence can name them.
@@ -83,6 +84,8 @@ def rgb(value: Any) -> np.ndarray:
     except _DAMAGE as error:
         raise InvalidInput("errors.picture_damaged") from error
     _measure(*image.size)
+    if image.format == "JPEG" and data.count(b"\xff\xda") > _MAX_SCANS:
+        raise InvalidInput("errors.picture_damaged")
     try:
         with _DECODING, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow, about odd metadata
@@ -117,9 +120,14 @@ def _measure(width: int, height: int) -> None:
 
 def _on_white(image: Image.Image) -> np.ndarray:
     """Any mode -> (H, W, 3) uint8: sixteen bits are scaled, not cut off, and pale ink on nothing is dark."""
+    clear = image.info.get("transparency")  # of a PNG: the grey or the colour that stands for nothing
     if image.mode.startswith(("I", "F")):
         deep = np.asarray(image, np.float32)
         image = Image.fromarray((deep.clip(0, 65535) / 257).round().astype(np.uint8))
+        if isinstance(clear, int):
+            image.putalpha(Image.fromarray(np.where(deep == clear, 0, 255).astype(np.uint8)))
+    elif isinstance(clear, tuple) and max(clear) > 255:  # of 16 bits, where Pillow keeps 8
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
     image = image.convert("RGBA")
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     pixels = np.asarray(image, np.float32)

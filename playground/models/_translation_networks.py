@@ -187,6 +187,8 @@ def load_official(path: str) -> ResnetGenerator:
     if not {"conv_in.weight", "conv_out.weight"} <= ours.keys() or max(blocks) >= len(blocks):
         raise ValueError(f"{path} holds only a part of a generator of the CycleGAN project.")
     first, last = (ours[f"{key}.weight"].shape for key in ("conv_in", "conv_out"))
+    if not all(value.is_floating_point() and value.isfinite().all() for value in ours.values()):
+        raise ValueError(f"{path} holds weights that are no finite numbers.")
     if len(first) != 4 or len(last) != 4 or not {first[1], last[0]} <= {1, 3}:
         raise ValueError(f"{path} does not fit CycleGAN's generator: its pictures are neither grey nor RGB.")
     generator = ResnetGenerator(ResnetConfig(first[1], last[0], first[0], len(blocks)))

@@ -161,6 +161,7 @@ def arriving(spec: ModelSpec, run: Run, shown: Callable[[float], Any], stopped: 
         HubError: if it cannot be had.
     """
     for share in hub.fetch(spec):
+        run.touch()
         yield shown(share)
         if run.stopped:
             yield gr.skip() if run.superseded else stopped

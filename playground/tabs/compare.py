@@ -266,11 +266,13 @@ def answer(lane: Lane, racer: race.Racer, label: int | None) -> dict[str, Any]:
 
 
 def models() -> list[dict[str, Any]]:
-    """List the models that draw pictures.
+    """List the models that draw pictures or translate them.
 
     Returns:
         For each its name, title, family, year, paper (arXiv number), data set, whether it takes a class
         (conditional), whether its weights are here (shipped), its controls, the metrics of its card and,
         for one that others published, where it is downloaded from on first use (published).
     """
-    return [listing.described(name) for name in registry.names("Samples") + registry.published("Samples")]
+    able = ("Samples", "Translates")
+    names = [name for which in able for name in registry.names(which) + registry.published(which)]
+    return [listing.described(name) for name in names]

@@ -50,8 +50,9 @@ def source(spec: ModelSpec) -> str:
     if told is None:
         return ""
     key = "sample.published_here" if told["here"] else "sample.published"
-    pinned = f"@{told['revision'][:7]}" if told["revision"] else ""
-    return both(key, **told | {"page": told["page"] + pinned})
+    page, revision = told["page"], told["revision"]
+    link = f"[{page}@{revision[:7]}]({page}/tree/{revision})" if revision else f"[{page}]({page})"
+    return both(key, **told | {"page": link})
 
 
 def downloading(spec: ModelSpec, share: float) -> str:

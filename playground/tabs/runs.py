@@ -1,5 +1,6 @@
 """Fairness between sessions: who may run, who waits for a place, whose turn it is, how a run is stopped."""
 
+import math
 import threading
 import time
 from collections import deque
@@ -64,9 +65,15 @@ class Run:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Hold the device for one step."""
-        self.touched = time.monotonic()
-        with self._turns.turn():
-            yield
+        self.touched = math.inf  # who waits or computes is there
+        try:
+            with self._turns.turn():
+                yield
+        finally:
+            self.touch()
+
+    def touch(self) -> None:
+        """Say that it is still there, where it does something else for long."""
         self.touched = time.monotonic()
 
     @property
@@ -142,7 +149,7 @@ class Runs:
                 if run.stopped or (free and self._line[0] is run):
                     self._drop(run)
                     self._open.add(run)
-                    run.touched = time.monotonic()
+                    run.touch()
                     return
                 place = self._line.index(run) + 1
                 if free or time.monotonic() < reminder:

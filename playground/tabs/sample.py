@@ -1,6 +1,5 @@
 """Sample: one model, its own controls, the pictures as they form, and what the model is."""
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -277,7 +276,8 @@ def sample(
     session = common.session(request)
     with common.RUNS.open(session, KIND) as run:
         if spec.published is not None:
-            deque(hub.fetch(spec), maxlen=0)
+            for _ in hub.fetch(spec):
+                run.touch()
         with run.turn():
             model = common.obtain(name, session)
         racer = race.enter(name, model, n, race.labels_of(spec, n, wanted), seed, checked)

@@ -1,6 +1,5 @@
 """Translate: a picture in another look, with pairs or without; there and back, and who says what of it."""
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +17,7 @@ from playground.tabs import (
     translate_request,
     translate_source,
 )
-from playground.tabs.pieces import settled, stopped
+from playground.tabs.pieces import settling, stopped
 from playground.tabs.translate_panel import Lane
 from playground.tabs.translate_request import Asked
 from playground.translating import Route, Translated
@@ -51,14 +50,14 @@ def build() -> None:
 
 
 @common.guarded
-@settled
+@settling(translate_panel.idle)
 def show(value: Any, request: gr.Request) -> Iterator[Any]:
     """Translate what the picker holds by one after the other of the models that go that way."""
     session = common.session(request)
+    yield translate_panel.busy()
     asked = translate_request.asked(value)
     lanes: list[Lane] = []
     with common.RUNS.open(session, KIND, newest=True) as run:
-        yield translate_panel.busy()
         models = translate_request.lanes(asked.way, session)
         for name, spec in models:
             if run.stopped:
@@ -121,7 +120,8 @@ def translate(
     asked = _one(spec, picture, direction)
     with common.RUNS.open(session, KIND) as run:
         if spec.published is not None:  # outside of a turn, for which others wait
-            deque(hub.fetch(spec), maxlen=0)
+            for _ in hub.fetch(spec):
+                run.touch()
         with run.turn():
             found = translating.translate(common.obtain(model, session), asked[0], direction, asked[1])
     return _answer(asked[0], asked[1], found)

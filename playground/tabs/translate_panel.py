@@ -53,6 +53,11 @@ def component_parts(ready: str = "translate.ready") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def idle(status: str = "") -> str:
+    """Nothing is shown, or one sentence."""
+    return json.dumps({"busy": False, "status": status, "body": ""})
+
+
 def busy() -> str:
     """While it is computed: what was drawn before stays, dimmed."""
     return json.dumps({"busy": True, "status": chip("running")})

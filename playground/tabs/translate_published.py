@@ -53,10 +53,6 @@ def spoken(spec: ModelSpec, direction: str) -> Words:
     return Words(f"{a.en} → {b.en} · {size}", f"{a.zh} → {b.zh} · {size}")
 
 
-def _idle(status: str = "") -> str:
-    return json.dumps({"busy": False, "status": status, "body": ""})
-
-
 @common.guarded
 def explain(way: Any) -> str:
     """What the generator is, where it comes from, its size and its licence."""
@@ -65,7 +61,7 @@ def explain(way: Any) -> str:
 
 
 @common.guarded
-@settling(_idle)
+@settling(translate_panel.idle)
 def show(way: Any, given: Any, request: gr.Request) -> Iterator[str]:
     """Download what is missing, then translate the picture there and back."""
     spec, direction = offered()[choice(way, Term("translate.route"), offered())]
@@ -73,7 +69,7 @@ def show(way: Any, given: Any, request: gr.Request) -> Iterator[str]:
         raise InvalidInput("translate.photograph_first")
     x, session = translating.read(spec, direction, given), common.session(request)
     with common.RUNS.open(session, KIND, newest=True) as run:
-        going_on = _idle(both("translate.download_goes_on"))
+        going_on = translate_panel.idle(both("translate.download_goes_on"))
         yield from common.arriving(spec, run, partial(_downloading, spec), going_on)
         if run.stopped:
             return

@@ -99,7 +99,7 @@ def words_between(
 
     Args:
         name: of a model that follows words, as `/models` lists it.
-        prompt: the first, English words, at most 16 and 120 characters.
+        prompt: the first, English words, at most 15 and 120 characters.
         other: the second, likewise.
         n: pictures, 2 to 9, the two ends included.
         style: "Noto", "Twemoji" or "any".
@@ -112,7 +112,7 @@ def words_between(
         {"png": the pictures side by side as a data URI, "mix": the share of the second prompt in each, "nfe":
         network evaluations for each}.
     """
-    asked = check(name, prompt, style, guidance, steps, seed, "", other=other, num=n)
+    asked = check(name, prompt, style, guidance, steps, seed, "", other=other or "", num=n)
     session, film = common.session(request), Film()
     with common.RUNS.open(session, KIND) as run:
         follow(run, name, session, asked, film)

@@ -156,7 +156,7 @@ def words(
 
     Args:
         name: of a model that follows words, as `/models` lists it.
-        prompt: English words, at most 16 and 120 characters; emoji in it become their names.
+        prompt: English words, at most 15 and 120 characters; emoji in it become their names.
         style: "Noto", "Twemoji" or "any".
         guidance: how much the words are exaggerated, within the model's limits; its default if left out.
         steps: how many, within the model's limits; its default if left out.

@@ -26,7 +26,8 @@ _SANS = [
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
 
-_GRADIO = ("common.drop_file", "common.drop_or", "common.drop_click")  # what it does not say anew
+# What gradio does not say anew, or says in English alone.
+_GRADIO = ("common.drop_file", "common.drop_or", "common.drop_click", "common.error", "common.note")
 
 
 def header(titles: Sequence[str]) -> str:

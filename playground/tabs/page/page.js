@@ -5,7 +5,7 @@
   const stored = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
   const store = (key, value) => { try { localStorage.setItem(key, value); } catch { /* private window */ } };
   const asked = new URLSearchParams(location.search).get("lang");
-  const first = [asked, stored("playground-language"), own.slice(0, 2).toLowerCase()].find((code) => code in LANGUAGES);
+  const first = [asked, stored("playground-language"), own.slice(0, 2).toLowerCase()].find((code) => Object.hasOwn(LANGUAGES, code));
   let current = first || "en";
 
   // gradio's own words and gr.I18n follow navigator.language.
@@ -23,7 +23,7 @@
 
   // gradio translates the names of tabs and the words of a box for files once, when it first makes them, and
   // makes them anew from those: of a section that is opened, of a tab that moves into the menu or out of it.
-  const NAMED = '#pg-tabs > .tab-wrapper, .pg-sections > .tab-wrapper, [data-testid="upload-text"]';
+  const NAMED = '#pg-tabs > .tab-wrapper, .pg-sections > .tab-wrapper, [data-testid="upload-text"], .toast-title';
   const ABOUT = `${NAMED}, [data-tab-titles], input[data-zh]`;
   const rename = () => {
     const titles = [...document.querySelectorAll("[data-tab-titles]")].flatMap((one) => JSON.parse(one.dataset.tabTitles));
@@ -46,7 +46,7 @@
   });
 
   const language = async (code) => {
-    if (!(code in LANGUAGES)) return;
+    if (!Object.hasOwn(LANGUAGES, code)) return;
     current = code;
     store("playground-language", code);
     mark();

@@ -37,6 +37,7 @@ const take = (file) => {
   reader.readAsDataURL(file.slice(0, LIMIT, file.type || 'application/octet-stream'));
   image.src = URL.createObjectURL(file);
   image.alt = file.name;
+  image.onerror = () => { image.hidden = true; };
   image.hidden = false;
 };
 sheet.addEventListener('dragover', (event) => { event.preventDefault(); sheet.classList.add('over'); });

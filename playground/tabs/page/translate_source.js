@@ -64,7 +64,12 @@ element.addEventListener('click', (event) => {
     send(keep ? now.pick : way().dataset.first);
   } else if (button.dataset.pick) toggle(button);
   else if (button.dataset.colour) ink(button.dataset.colour);
-  else if (button.matches('.wipe')) wipe();
+  else if (button.matches('.wipe')) {
+    wipe();
+    now.pick = '';
+    props.value = JSON.stringify(now);
+    show();
+  }
   else if (button.matches('.choose')) file.click();
   else if (button.matches('.some')) {
     const from = seen(), some = [];
