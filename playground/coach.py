@@ -143,6 +143,7 @@ RULES = (
     )),
     Rule("gan.unconstrained", GAMES, symptoms.unconstrained, CONSTRAINT),
     Rule("gan.approaching", GAMES, symptoms.approaching),
+    Rule("gan.unvaried", GAMES, symptoms.unvaried),
     Rule("gan.balance", GAMES, symptoms.balance),
     Rule("vae.collapse", ("vae",), symptoms.empty_codes, ({"beta": AtMost(1.0)}, {"beta": Times(0.3, 0.3)})),
     Rule("vae.loose", ("vae",), symptoms.loose_codes, ({"beta": AtLeast(1.0)},)),
@@ -202,7 +203,7 @@ def advise(
     said = [advice for advice in said if advice.key not in silent]
     worst = [advice for advice in said if advice.level != "good"] or said
     if len(worst) > 1:  # "neither wins" is what remains to be said when nothing else is
-        worst = [advice for advice in worst if advice.key != "gan.balance"]
+        worst = [advice for advice in worst if advice.key not in ("gan.unvaried", "gan.balance")]
     return tuple(sorted(worst, key=lambda advice: LEVELS.index(advice.level)))
 
 

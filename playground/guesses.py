@@ -23,7 +23,7 @@ from playground.spec import HasLatent, HasScore, Jumps, ModelSpec
 WAYS = ("one", "few", "bump", "many")
 NUM_DRAWS = 192  # of each way
 SMALL_STEPS = 20  # of the way in small steps
-LIMIT = 2.6  # of the histograms, in which the means of the two digits lie at -1 and 1
+LIMIT = 4.0  # of the histograms, in which the means of the two digits lie at -1 and 1
 BINS = 36
 NUM_CLASSES = 10
 _BATCH = 48

@@ -95,6 +95,7 @@ def _frame(
     box = (LEFT, size[0] - RIGHT, top, size[1] - 24.0)
     if log:
         curves = {n: [(x, math.log10(max(y, 1e-30))) for x, y in curve] for n, curve in curves.items()}
+        bounds = bounds and (math.log10(bounds[0]), math.log10(bounds[1]))
     low, high = _range(curves)
     if log and high - low < 1:
         low, high = math.floor(low), math.floor(low) + max(1, math.ceil(high - math.floor(low)))

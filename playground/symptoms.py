@@ -20,7 +20,7 @@ LIKELIHOOD = ("bits_per_dim", "nats", "loss", "prior_nats", "reconstruction")
 
 # GANs
 SURE, CERTAIN = 0.05, 0.01  # D(fake) below which D is hard, and all but impossible, to fool
-FADED = 0.2  # of its peak: the generator's gradient has as good as vanished
+FADED, VANISHED = 0.2, 0.3  # of its peak, and its length: below both, the generator's gradient has vanished
 FOOLED, LOST = 0.65, 0.85  # D(fake) above which D is fooled, and of no use
 SAME = 0.03  # between D(real) and D(fake): D cannot tell them apart
 SWING, WIDE, TURNS = 0.35, 0.5, 3  # of D(fake), and how often it crosses its mean: an oscillation
@@ -29,6 +29,7 @@ NO_MARGIN = 0.1  # hinge loss of a discriminator that is sure of nearly every pi
 FEW, VERY_FEW = 2.3, 1.6  # bits of class entropy: as if 5, or 3, of 10 classes were left; all of them: 3.32
 VARIED = 2.9  # bits: hardly a class is missing
 ALIKE = 0.35  # distinctness of samples that repeat; real pictures have 1
+VARIETY = {"class_entropy": FEW, "distinct": ALIKE}
 KEPT = 0.7  # of the variety there has been: below it is a loss, above it pictures are still on their way
 LATE = 3000  # updates after which pictures that never were varied are no beginning any more
 SETTLED = 100  # updates before there is anything to swing, or to lose
@@ -97,11 +98,13 @@ def diverged(run: Run) -> Found | None:
 
 
 def vanishing(run: Run) -> Found | None:
-    """D is sure, and the generator's gradient has faded."""
-    if not run.has("d_fake", "grad_g") or run.now("d_fake") > SURE or run.fades("grad_g") > FADED:
+    """D is sure, and the gradient of the saturating loss has faded, whatever was changed since its peak."""
+    saturates = run.switches.get("loss") == "saturating"
+    if not saturates or not run.has("d_fake", "grad_g") or run.now("d_fake") > SURE:
         return None
-    limits = {"d_fake": f"< {SURE:g}", "grad_g": f"< {FADED:g} × {max(run.smooth('grad_g')):.2g}"}
-    return found(run, "bad", limits, "d_fake", "grad_g")
+    limit = min(VANISHED, FADED * run.peak("grad_g"))
+    limits = {"d_fake": f"< {SURE:g}", "grad_g": f"< {limit:.2g}"}
+    return found(run, "bad", limits, "d_fake", "grad_g") if run.now("grad_g") < limit else None
 
 
 def discriminator_wins(run: Run) -> Found | None:
@@ -160,17 +163,25 @@ def oscillation(run: Run) -> Found | None:
 
 def collapse(run: Run) -> Found | None:
     """Classes that were there are gone, or samples repeat that were different; or neither ever came."""
-    limits = {"class_entropy": FEW, "distinct": ALIKE}
     low = {
         name: run.now(name)
-        for name, limit in limits.items()
+        for name, limit in VARIETY.items()
         if run.has(name) and run.now(name) < min(limit, max(KEPT * run.peak(name), limit * (run.step > LATE)))
     }
     if not low or run.step < SETTLED:
         return None
     level = "bad" if low.get("class_entropy", VERY_FEW) < VERY_FEW or len(low) == 2 else "watch"
-    told = {name: f"< {limit:g}" for name, limit in limits.items()}
-    return found(run, level, told, "class_entropy", "distinct")
+    return found(run, level, _poor(), *VARIETY)
+
+
+def _poor() -> dict[str, str]:
+    return {name: f"< {limit:g}" for name, limit in VARIETY.items()}
+
+
+def unvaried(run: Run) -> Found | None:
+    """Neither player wins, but the samples are of few kinds or alike; said only when nothing else is."""
+    low = any(run.has(name) and run.now(name) < limit for name, limit in VARIETY.items())
+    return found(run, "neutral", _poor(), *VARIETY) if low and run.has("loss_d", "loss_g") else None
 
 
 def unbounded(run: Run) -> Found | None:
@@ -202,8 +213,8 @@ def approaching(run: Run) -> Found | None:
 
 
 def balance(run: Run) -> Found | None:
-    """Neither player wins; said only when nothing else is."""
-    if not run.has("loss_d", "loss_g"):
+    """Neither player wins, and samples are varied as far as is known; said only when nothing else is."""
+    if not run.has("loss_d", "loss_g") or unvaried(run):
         return None
     return found(run, "good", {}, "d_real", "d_fake", "score_real", "score_fake", "class_entropy")
 

@@ -82,10 +82,6 @@ class Run:
         """The highest moving average there has been, whatever was changed since."""
         return max(Run(self.curves, self.switches).smooth(name))
 
-    def fades(self, name: str) -> float:
-        """The latest value as a share of the highest one; 1 if there is no such curve."""
-        return self.now(name) / max(*self.smooth(name), self.now(name), 1e-12) if self.has(name) else 1.0
-
     def swings(self, name: str) -> tuple[float, int]:
         """How far a curve swings (nine tenths of it) and how often it crosses its mean, in the last 40%."""
         values = self.smooth(name, LONG)

@@ -231,6 +231,7 @@ def test_thresholds_agree_with_the_coachs():
     assert found["runaway"].threshold == symptoms.FARTHEST
     assert symptoms.VERY_FEW <= found["collapse"].threshold <= symptoms.FEW
     assert found["posterior"].threshold >= symptoms.EMPTY
+    assert found["vanishing"].threshold == symptoms.VANISHED
 
 
 def test_a_discriminator_that_has_won_is_no_end_of_oscillation():

@@ -78,6 +78,9 @@ def test_the_page_noises_as_the_server_does_and_asks_nothing(section):
             expected = figures.to_pixels(noising.jump(x0, a, eps))[0].astype(int)
             assert np.abs(pixels_of(page, "xt") - expected).max() <= 1, (name, t)
             assert page.locator("#pg-forward output").inner_text() == f"t = {t}"
+    far, normal = noising.histogram(eps), noising.normal_histogram()
+    said = page.locator("#pg-forward .far_noise").inner_text()
+    assert float(said.rstrip("%")) == pytest.approx(100 * float(noising.distance(far, normal)), abs=0.2)
     assert asked() == []
 
 

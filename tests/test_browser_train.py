@@ -131,6 +131,14 @@ def test_a_telephone_holds_it_and_the_shipped_training_is_replayed(
     film.locator("input").fill("0")
     assert output.inner_text() == "1"
     assert film.locator("svg path.pg-line").count() >= 1
+    fill(page, table("en"), steps=12, batch_size=8)
+    parts = [page.locator(f"#train-{name}") for name in ("live", "coach", "film")]
+    before = [part.bounding_box()["height"] for part in parts]
+    page.keyboard.press("Control+Enter")
+    state(page, "done")
+    page.locator("#train-film .frame").wait_for()
+    after = [part.bounding_box()["height"] for part in parts]
+    assert after == pytest.approx(before, abs=1), "nothing below them jumps"
 
 
 PLAYERS = next(
@@ -165,6 +173,9 @@ def test_switches_are_shown_turned_and_marked(open_page):
     page.locator("#train-live .changes li", has_text=f"{loss.label.en} → {other}").wait_for()
     assert page.locator("#train-live .pg-mark-line").count() == 2
     assert page.locator("#train-figures figure").count() >= 4
+    pace = page.get_by_role("slider", name=words["jobs.pace"])
+    pace.press("ArrowRight")
+    page.wait_for_timeout(1_000)  # on its way
     page.get_by_role("button", name=words["train.nearest"]).click()
     page.locator("#train-nearest img").nth(31).wait_for()
     page.locator("#train-live .shot img").click(position={"x": 5, "y": 5})  # the first of the samples
@@ -174,6 +185,7 @@ def test_switches_are_shown_turned_and_marked(open_page):
     page.get_by_role("tab", name=TRAIN).click()
     state(page, "running")
     assert page.get_by_role("radio", name="discriminator").is_checked()  # the form is the training's again
+    assert pace.input_value() == "0.1", "a key was heard, and the page that comes back knows of it"
     page.keyboard.press("Escape")
     state(page, "stopped", timeout=60_000)
 

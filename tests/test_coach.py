@@ -19,7 +19,7 @@ from coach_helpers import (
     swinging,
 )
 
-from playground import coach, locale, registry, replay, validation, weights
+from playground import coach, locale, registry, replay, symptoms, validation, weights
 from playground.trends import WINDOW, Run
 
 WGAN = {"loss": "wasserstein", "penalty": "gradient penalty"}
@@ -49,6 +49,14 @@ CASES = {
     ),
     "blind": (
         GAN, game(0.51, 0.5), {"instance_noise": 0.6}, "gan.blind", "watch", {"instance_noise": 0.0},
+    ),
+    "not varied yet": (
+        GAN, game(class_entropy=curve(0.8, 1.5, every=30), distinct=curve(0.1, 0.2, every=30)), {},
+        "gan.unvaried", "neutral", {},
+    ),
+    "alike, of all classes": (
+        GAN, game(class_entropy=curve(3.2, every=30), distinct=curve(0.2, every=30)), {},
+        "gan.unvaried", "neutral", {},
     ),
     "blind without noise": (
         GAN, game(0.51, 0.5), {"real_label": 0.7}, "gan.blind", "watch", {"real_label": 1.0},
@@ -166,8 +174,24 @@ def test_what_was_before_a_change_does_not_count():
     fake = curve(0.002)[:500] + curve(0.2)[500:]
     assert keys(GAN, game(0.9, fake), since=540) == ["gan.balance"]
     assert keys(GAN, game(0.9, fake), since=560) == ["early"]
+    faded = game(0.99, 0.005, curve(1.0)[:300] + curve(0.05)[300:])
+    assert keys(GAN, faded, {"loss": "saturating"}, since=400) == ["gan.vanishing"], "nor does a peak pass"
     collapsed = game(class_entropy=curve(1.0, 3.1, 3.1, 1.0, 1.0, every=20))
     assert keys(GAN, collapsed, since=400) == ["gan.collapse"], "but what was lost by it does"
+
+
+@pytest.mark.parametrize(("loss", "grad"), [
+    ("saturating", curve(900.0, 500.0, 120.0)), ("non-saturating", curve(1.0, 0.1, 0.02)),
+])  # fmt: skip
+def test_a_gradient_has_vanished_only_where_it_is_small_and_the_loss_saturates(loss, grad):
+    assert keys(GAN, game(0.99, 0.005, grad), {"loss": loss}) == ["gan.discriminator_wins"]
+
+
+def test_the_game_is_not_healthy_while_what_is_known_of_the_samples_is_poor():
+    for name, poor, fine in (("class_entropy", 1.0, 3.2), ("distinct", 0.1, 0.8)):
+        assert symptoms.balance(Run(game(**{name: curve(poor)}), {})) is None
+        assert symptoms.balance(Run(game(**{name: curve(fine)}), {})) is not None
+    assert keys(GAN, game(0.97, 0.03, class_entropy=curve(1.0))) == ["gan.discriminator_wins"]
 
 
 def test_curves_of_another_loss_that_ended_are_left_out():

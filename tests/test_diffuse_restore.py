@@ -8,7 +8,7 @@ import torch
 from app_helpers import asked, opened, refused, updates
 
 from playground import data, judge, locale, mending, registry, restoring
-from playground.tabs import common, diffuse_restore, diffuse_restore_panel
+from playground.tabs import common, diffuse_restore, diffuse_restore_panel, pieces
 
 SCORE = registry.names("HasScore")[0]
 
@@ -53,6 +53,33 @@ def test_every_test_digit_is_scored_given_its_own_label(untrained, monkeypatch):
     own = images.labels[judge.some(len(images), 5)].tolist()
     assert [labels.tolist() for labels in told] == [[7, *own]] * 2
     assert note not in mended("likelihood", others=5)[-1]["note"] and told[2:] == [None, None]
+
+
+def test_dequantised_and_discrete_likelihoods_share_no_column(untrained):
+    note = mended("likelihood")[-1]["note"]
+    ways = [locale.both(f"diffuse.by_{way}") for way in ("flow", "bound")]
+    found = [[way in table for way in ways] for table in note.split("<table>")[1:]]
+    assert found == [[True, False], [False, True]]
+    said = locale.both("diffuse.note_likelihood", num=2, times=4, steps=3)
+    assert said in note and all("0.03" in phrase and "400" in phrase for phrase in said.split("</span>")[:2])
+
+
+def test_noise_is_measured_in_full(untrained):
+    assert mending.rmse(torch.full((1, 1, 2, 2), 3.0), torch.ones(1, 1, 2, 2)) == 2
+    assert restore(task="denoise", sigma=0.5)["numbers"]["rmse_given"] == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_sketch_is_the_only_thing_given(untrained):
+    note = mended("sdedit")[-1]["note"]
+    assert "</b> in the sketch and" in note and "在草图中读到" in note and "in what is given" not in note
+    assert "in what is given" in mended("denoise")[-1]["note"]
+
+
+def test_costs_are_each_pictures(untrained):
+    job = diffuse_restore.check(SCORE, "denoise", "test:0", "", "any", 0, BOXES)
+    *_, found = mending.work(registry.load(SCORE), job)
+    lane = json.loads(diffuse_restore_panel.done(job, found, 3.0))["lanes"][0]
+    assert lane["facts"] == pieces.cost(found.nfe, 1.5), "of 2 draws in 3 seconds"
 
 
 def restore(**changes):

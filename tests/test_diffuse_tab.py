@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import re
 
 import gradio as gr
 import numpy as np
@@ -12,6 +13,7 @@ from app_helpers import asked, opened, refused, updates
 
 from playground import judge, noising, registry, tabs
 from playground.tabs import common, diffuse_forward, diffuse_lanes, diffuse_refine, diffuse_request, pieces
+from playground.tabs.diffuse_forward_panel import curves
 from playground.validation import InvalidInput
 
 DENOISES, SCORE = registry.names("Denoises"), registry.names("HasScore")[0]
@@ -49,6 +51,16 @@ def test_the_page_gets_what_the_models_noise_with():
     assert scene["side"] == 64 and scene["channels"] == 3
     eps = np.frombuffer(base64.b64decode(scene["eps"]), "<i2") / tables["scale"]
     assert eps.std() == pytest.approx(1, abs=0.02) and set(base64.b64decode(scene["x0"])) == {255}
+
+
+def test_the_plots_show_all_of_every_schedule_in_both_languages():
+    plots = curves().split("<figure>")[1:]
+    for plot in plots:
+        top, bottom = (float(y) for y in re.search(r'pg-axis" d="M52 ([\d.]+)V([\d.]+)', plot).groups())
+        for line in re.findall(r'pg-line" d="M([^"]*)"', plot):
+            assert all(top < float(point.split()[1]) < bottom for point in re.split("[LM]", line))
+        assert all(f'<tspan lang="zh">{name}</tspan>' in plot for name in ("线性", "余弦", "S 形"))
+    assert len(plots) == 3
 
 
 def test_digits_emoji_and_pictures_can_be_noised():

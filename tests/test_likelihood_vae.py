@@ -212,7 +212,7 @@ def test_stopping_shows_the_cards_again(untrained):
     assert last == posterior_panel.before()
 
 
-def test_numbers_of_cards_say_what_they_are(untrained_folder, untrained):
+def test_numbers_of_cards_say_what_they_are(untrained_folder, untrained, monkeypatch):
     card = registry.card(NAME)
     entry = {"value": 91.08, "num": 10_000, "kind": "bound", "levels": 2}
     metrics = {
@@ -224,6 +224,10 @@ def test_numbers_of_cards_say_what_they_are(untrained_folder, untrained):
     assert "91.08" in cells[0] and "10,000" in cells[0] and "0.1676" in cells[0] and "bound" in cells[0]
     assert "86.21" in cells[1] and "1,000" in cells[1] and "500" in cells[1]
     assert posterior_panel._cell(card["metrics"], "nll") == "–"
+    monkeypatch.setattr(registry, "shipped", lambda name: True)
+    monkeypatch.setattr(registry, "card", lambda name: {"metrics": metrics})
+    assert "<b>4.9</b>" in posterior_panel._row(NAME), "of different pictures, so no finer"
+    assert "approximate" in posterior_panel.table()
 
 
 # Requests

@@ -15,6 +15,7 @@ from playground.coach import Advice
 from playground.job import FINAL
 from playground.spec import Switch, Words
 from playground.tabs import train_actions, train_coach, train_form
+from playground.validation import InvalidInput
 
 SWITCHES = (
     Switch("players", Words("Who learns", "谁在学习"), "both", choices=("both", "generator")),
@@ -105,7 +106,15 @@ def test_the_request_holds_what_differs_from_the_model(page):
     request, pace = page.form.request(page.values(model="switched", noise=0.5, layers=True, pace=2))
     assert request.switches == {"noise": 0.5, "layers": True} and pace == 2.0
     assert page.form.request(page.values(lr=0.5))[0].recipe.lr == 0.5
-    assert page.form.request(page.values(lr=None, noise=0.9))[0].switches == {}  # not a switch of this model
+    assert page.form.request(page.values(noise=0.9))[0].switches == {}  # not a switch of this model
+
+
+@pytest.mark.parametrize("name", ["num_steps", "batch_size", "lr"])
+def test_an_emptied_field_is_refused_and_is_not_the_recipes(page, name):
+    with pytest.raises(InvalidInput, match="must be a .* got nothing"):
+        page.form.request(page.values(**{name: None}))
+    with pytest.raises(gr.Error, match="不能|必须"):
+        page.start(asked("empty", "zh"), **{name: None})
 
 
 def test_a_switch_is_turned_by_apply_and_what_must_wait_is_said(page, running, monkeypatch):
@@ -164,11 +173,12 @@ def test_advice_is_taken_in_the_training_and_in_the_form(page, running, monkeypa
 
 def test_a_page_that_comes_back_finds_its_form(page, running, switched):
     jobs.worker().change(running, {"noise": 0.7})
+    train_actions.slow_down(running, 2, asked("w"))
     updates = page.own["recall"](asked("w"), running)
     sent = dict(zip([*page.form.fields, *range(len(page.form.knobs)), "slow", "late"], updates, strict=True))
     assert sent["model"] == "switched" and sent["num_steps"] == 100_000 and sent["slow"]["visible"]
     (place,) = [n for n, k in enumerate(page.form.knobs) if k.switch.key == "noise"]
-    assert sent[place]["value"] == 0.7
+    assert sent[place]["value"] == 0.7 and sent["pace"] == 2.0
 
 
 def test_the_nearest_training_pictures_of_all_samples_are_shown(running):

@@ -130,7 +130,10 @@ class MinibatchStdDev(nn.Module):
 
 
 class MinibatchDiscrimination(nn.Module):
-    """What closeness to the other pictures of the batch adds to the output (1606.03498, section 3.2)."""
+    """What closeness to the other pictures of the batch adds to the output (1606.03498, section 3.2).
+
+    The paper sums over the others; the mean does not grow with the batch, and adds next to nothing at first.
+    """
 
     def __init__(self, num_features: int, num_kernels: int = 16, size: int = 8) -> None:
         """`num_kernels` closenesses, each in a space of its own of `size` dimensions."""
@@ -138,13 +141,14 @@ class MinibatchDiscrimination(nn.Module):
         self.num_kernels = num_kernels
         self.project = nn.Linear(num_features, num_kernels * size, bias=False)
         self.out = nn.Linear(num_kernels, 1, bias=False)
+        nn.init.normal_(self.out.weight, 0.0, 0.001)
 
     def forward(self, h: Tensor) -> Tensor:
         """(B, F) features -> (B,)."""
         m = self.project(h).view(len(h), self.num_kernels, -1)
         distance = (m[:, None] - m[None]).abs().sum(dim=3)  # (B, B, num_kernels)
         closeness = (-distance).exp().sum(dim=1) - 1  # without the picture itself
-        return self.out(closeness).flatten()
+        return self.out(closeness / max(1, len(h) - 1)).flatten()
 
 
 def minibatch_layer(kind: str, num_features: int) -> nn.Module | None:

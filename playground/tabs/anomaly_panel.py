@@ -116,7 +116,8 @@ def axis(scorer: Scorer | None) -> Scale:
 def _article(row: Row) -> str:
     """One model: its histograms, its numbers and one sentence about the empty sheet."""
     kind = f'<span class="kind">{both(f"likelihood.kind_{scoring.kind(row.spec)}")}</span>'
-    marginal = f'<span class="pg-dim">{both("likelihood.marginal")}</span>' if row.spec.conditional else ""
+    key = "likelihood.untold" if "HasScore" in row.spec.capabilities else "likelihood.marginal"
+    marginal = f'<span class="pg-dim">{both(key)}</span>' if row.spec.conditional else ""
     head = f"<header><h4>{html.escape(row.title)}</h4>{kind}{marginal}</header>"
     if row.note:
         return f'<article>{head}<p class="pg-dim">{row.note}</p></article>'

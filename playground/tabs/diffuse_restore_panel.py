@@ -38,6 +38,8 @@ def now(job: Job, moment: SampleStep) -> str:
 def done(job: Job, found: Done, seconds: float) -> str:
     """The result, with the way to it under a slider."""
     cost = both("diffuse.cost", nfe=f"{found.nfe:,}", milliseconds=pieces.number(1000 * seconds))
+    if len(found.frames[-1]) > 1:
+        cost = pieces.cost(found.nfe, seconds, len(found.frames[-1]))
     rows = [_original(job)]
     if job.task in mending.DRAWN:
         rows += [_given(job)] if job.task != "sdedit" else []
@@ -65,7 +67,9 @@ def note(job: Job, found: Done) -> str:
     """The numbers, each with what it counts."""
     n = found.numbers
     if job.task == "likelihood":
-        said = both("diffuse.note_likelihood", num=n["num"], times=restoring.BOUND_TIMES)
+        said = both(
+            "diffuse.note_likelihood", num=n["num"], times=restoring.BOUND_TIMES, steps=mending.FLOW_STEPS
+        )
         if job.label is not None:
             said += " " + both("diffuse.note_given_label", label=job.label)
         return _bits(n) + f"<p>{said}</p>"
@@ -81,20 +85,21 @@ def note(job: Job, found: Done) -> str:
     )  # fmt: skip
     if "classes" in n:
         said += " " + both(
-            "diffuse.note_classes", before=n["class_before"], given=n["class_given"],
-            after=", ".join(map(str, n["classes"])),
+            "diffuse.note_classes_sketch" if job.task == "sdedit" else "diffuse.note_classes",
+            before=n["class_before"], given=n["class_given"], after=", ".join(map(str, n["classes"])),
         )  # fmt: skip
     return f"<p>{said}</p><p>{both(f'diffuse.note_{job.task}')}</p>"
 
 
 def _bits(n: Any) -> str:
-    rows = []
-    for way in ("flow", "bound"):
+    tables = ""
+    for way in ("flow", "bound"):  # of dequantised and of discrete pixels: never in one column
         found = n[way]
         others = f"{found['mean']:.2f} ± {found['error']:.2f}"
-        rows.append([both(f"diffuse.by_{way}"), f"{found['own']:.2f}", others, str(found["nfe"])])
-    heads = ("diffuse.head_way", "diffuse.head_own", "diffuse.head_others", "diffuse.head_nfe")
-    return pieces.table(heads, rows)
+        row = [both("diffuse.bits"), f"{found['own']:.2f}", others, str(found["nfe"])]
+        heads = (f"diffuse.by_{way}", "diffuse.head_own", "diffuse.head_others", "diffuse.head_nfe")
+        tables += pieces.table(heads, [row])
+    return tables
 
 
 def answer(job: Job, found: Done) -> dict[str, Any]:

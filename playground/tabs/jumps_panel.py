@@ -132,7 +132,8 @@ def _card(way: Guesses, found: Line | None, seen: str | None) -> str:
     facts = both("jumps.draw_facts", num=len(way.x0), nfe=way.nfe, milliseconds=number(each))
     sheet = pieces.address(way.x0[:NUM_SHOWN].clamp(-1, 1), _COLUMNS)
     label = pieces.spoken(f"jumps.draw_{way.way}")
-    why = f"few_{seen}" if way.way == "few" else way.way
+    kinds = "kinds" if seen == "one" and way.num_kinds > 1 else seen
+    why = f"few_{kinds}" if way.way == "few" else way.way
     num_bumps = guesses.num_bumps(way, found)
     says = both("jumps.kinds", num=way.num_kinds, bumps=num_bumps, apart=f"{way.apart:.2f}")
     return (

@@ -44,7 +44,7 @@ def likelihood(
         name: of a model with a likelihood, as `/models` lists them.
         pictures: 1 to 16 digits, each a PNG, JPEG or WebP file as a data URI, or "test:INDEX" of MNIST's test
             set; they are centred and scaled as MNIST's are, and put on the model's grey levels.
-        label: "any" (log p(x), every class as likely), or one, 0 to 9, for a model that takes it.
+        label: "any" (log p(x), every class as likely; a diffusion model is told none), or one, 0 to 9.
         seed: of what is random: coin flips for two grey levels, a bound's and dequantisation's noise.
         request: filled in by the server.
 
@@ -121,7 +121,8 @@ def complete(
             completion's from what it believes after the kept pixels before the first erased one.
         seed: 0 to 4294967295; the same seed fills it in the same way.
         n: ways to fill it in, 1 to 16.
-        controls: values of the model's own controls, as `/models` lists them; defaults for the rest.
+        controls: values of the model's own controls, as `/models` lists them; defaults for the rest. Of a
+            diffusion model's only num_steps and guidance count here, for RePaint has a sampler of its own.
         request: filled in by the server.
 
     Returns:

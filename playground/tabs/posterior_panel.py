@@ -142,7 +142,7 @@ def _row(name: str) -> str:
     metrics: dict[str, Any] = registry.card(name).get("metrics", {}) if registry.shipped(name) else {}
     cells = [_cell(metrics, "nll"), _cell(metrics, "iwae"), "–"]
     if "nll_nats" in metrics and "iwae_nats" in metrics:
-        cells[2] = f"<b>{metrics['nll_nats']['value'] - metrics['iwae_nats']['value']:.2f}</b>"
+        cells[2] = f"<b>{metrics['nll_nats']['value'] - metrics['iwae_nats']['value']:.1f}</b>"
     given = both("posterior.given" if spec.conditional else "posterior.not_given")
     head = f'<th scope="row">{html.escape(spec.title)}<small>{given}</small></th>'
     return f"<tr>{head}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"

@@ -214,7 +214,7 @@ def _connect(form: Form, buttons: Mapping[str, Any], shown: Mapping[str, Any], j
         if knob.switch.key == "players":
             knob.component.input(own["players"], [job, *form.inputs], None, **turned)
     pace = form.fields["pace"]
-    pace.release(train_actions.slow_down, [job, pace], None, **turned)
+    gr.on([pace.input, pace.release], train_actions.slow_down, [job, pace], None, **turned)  # keys only input
     knobs = [knob.component for knob in form.knobs]
     shown["coach"].click(own["advise"], [job, model], knobs, queue=False, **common.RAW)
     others = [buttons["start"].click, model.input]  # what is shown is of the training before

@@ -143,7 +143,7 @@ def recalled(form: Form, job_id: Any) -> list[Any]:
         view = jobs.worker().view(job_id)
     except InvalidInput:
         return [gr.skip()] * (len(form.fields) + len(form.shown))
-    return form.filled(view.request, view.switches)
+    return form.filled(view.request, view.switches, view.pace)
 
 
 def advised(form: Form, job_id: Any, model: Any, key: Any) -> list[Any]:

@@ -16,7 +16,7 @@ from playground.jobs import MAX_PACE
 from playground.schedules import switches_of
 from playground.spec import ModelSpec, Switch
 from playground.tabs import common
-from playground.tabs.train_request import called, check, data_title, datasets, trainable
+from playground.tabs.train_request import MAX_BATCH, MAX_STEPS, called, check, data_title, datasets, trainable
 
 FIELDS = ("model", "dataset", "seed", "num_steps", "minutes", "batch_size", "pace")
 _BESIDE = ("lr", "players")  # switches that stand elsewhere than among the techniques
@@ -79,13 +79,15 @@ class Form:
     def turned(self, spec: ModelSpec, values: Sequence[Any]) -> dict[str, Any]:
         """What the model's own knobs stand at, checked."""
         _, knobs = self.split(values)
-        sent = {s.key: knobs[_same(s)] for s in own_switches(spec) if knobs[_same(s)] is not None}
+        sent = {s.key: knobs[_same(s)] for s in own_switches(spec)}
         return validation.switches(spec, spec.recipe, sent, running=False)
 
     def request(self, values: Sequence[Any]) -> tuple[Request, float]:
         """The training the form asks for, and its pace; raises InvalidInput."""
         fields, _ = self.split(values)
         spec = trainable(fields["model"])
+        for name, most in (("num_steps", MAX_STEPS), ("batch_size", MAX_BATCH)):  # None: left empty
+            validation.integer(fields[name], name, 1, most)
         turned, default = self.turned(spec, values), {s.key: s.default for s in own_switches(spec)}
         differ = {key: value for key, value in turned.items() if value != default[key]}
         lr = differ.pop("lr", None)
@@ -119,13 +121,13 @@ class Form:
             gr.update(value=own[_same(k.switch)]) if _same(k.switch) in own else gr.skip() for k in self.knobs
         ]
 
-    def filled(self, asked: Request, switches: Mapping[str, Any]) -> list[Any]:
+    def filled(self, asked: Request, switches: Mapping[str, Any], pace: float) -> list[Any]:
         """Updates of the fields and `shown`: the form as a training was asked for and now stands."""
         names = [(data_title(name), name) for name in datasets(asked.spec)]
         fields = {
             "model": asked.spec.name, "dataset": gr.update(choices=names, value=asked.dataset),
             "seed": asked.seed, "num_steps": asked.recipe.num_steps, "minutes": asked.minutes or 0,
-            "batch_size": asked.recipe.batch_size, "pace": gr.skip(),
+            "batch_size": asked.recipe.batch_size, "pace": pace,
         }  # fmt: skip
         return [fields[name] for name in self.fields] + self.chosen(asked.spec, switches)
 

@@ -89,7 +89,7 @@ def few(shorts: Mapping[str, Mapping[int, Short]]) -> str:
     heads = "".join(f'<th scope="col">{both("velocity.in_steps", num=count)}</th>' for count in counts)
     body = "".join(
         f'<tr><th scope="row" style="vertical-align:top">{title}</th>'
-        + "".join(_cell(row.get(count), count) for count in counts)
+        + "".join(_cell(row.get(count)) for count in counts)
         + "</tr>"
         for title, row in shorts.items()
     )
@@ -100,14 +100,13 @@ def few(shorts: Mapping[str, Mapping[int, Short]]) -> str:
     )
 
 
-def _cell(short: Short | None, count: int) -> str:
-    """A picture and its numbers; evaluations are told where they are not one a step."""
+def _cell(short: Short | None) -> str:
+    """A picture and its numbers."""
     if short is None:
         return f"<td>{pieces.DASH}</td>"
     far = "" if short.far is None else both("velocity.far", value=f"{short.far:.2f}")
     right = "" if short.right is None else both("velocity.right", share=f"{short.right:.0%}")
-    nfe = "" if short.nfe == count else both("velocity.nfe", num=short.nfe)
-    facts = "<br>".join(part for part in (nfe, far, right) if part)
+    facts = "<br>".join(part for part in (both("velocity.nfe", num=short.nfe), far, right) if part)
     style = "width:116px;display:block;image-rendering:pixelated;margin:0 0 4px"
     picture = f'<img src="{pieces.address(sheet(short.x))}" alt="" style="{style}">'
     return f'<td style="vertical-align:top">{picture}<small>{facts}</small></td>'

@@ -25,13 +25,19 @@ const paint = (name, values) => {
 };
 const steps = (shares, top) => shares.reduce((path, share, index) =>
   `${path}L${560 * index / BINS} ${150 - 146 * Math.min(share / top, 1)}H${560 * (index + 1) / BINS}`, 'M0 150') + 'L560 150Z';
+const spread = (values) => {
+  const shares = new Array(BINS).fill(0);
+  for (const value of values) {
+    const bin = Math.floor((value + tables.limit) / (2 * tables.limit) * BINS);
+    shares[Math.min(Math.max(bin, 0), BINS - 1)] += 1 / values.length;
+  }
+  return shares;
+};
+const far = (shares) =>
+  `${(50 * shares.reduce((sum, share, index) => sum + Math.abs(share - normal[index]), 0)).toFixed(1)}%`;
 const mix = () => {
   const snr = schedules[schedule].snr[t], signal = Math.sqrt(sigmoid(snr)), noise = Math.sqrt(sigmoid(-snr));
-  const xt = x0.map((value, index) => signal * value + noise * eps[index]), shares = new Array(BINS).fill(0);
-  for (const value of xt) {
-    const bin = Math.floor((value + tables.limit) / (2 * tables.limit) * BINS);
-    shares[Math.min(Math.max(bin, 0), BINS - 1)] += 1 / xt.length;
-  }
+  const xt = x0.map((value, index) => signal * value + noise * eps[index]), shares = spread(xt);
   paint('xt', xt);
   $('.signal').textContent = signal.toFixed(3);
   $('.noise').textContent = noise.toFixed(3);
@@ -39,7 +45,8 @@ const mix = () => {
   $('.bars').setAttribute('d', steps(shares, top));
   $('.normal').setAttribute('d', steps([...normal], top));
   $('.snr').textContent = `${said(Math.exp(snr))} (log ${snr.toFixed(2)})`;
-  $('.far').textContent = `${(50 * shares.reduce((sum, share, index) => sum + Math.abs(share - normal[index]), 0)).toFixed(1)}%`;
+  $('.far').textContent = far(shares);
+  $('.far_noise').textContent = far(spread(eps));
 };
 const meet = () => {
   const found = ways && ways[schedule];
