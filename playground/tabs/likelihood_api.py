@@ -121,8 +121,7 @@ def complete(
             completion's from what it believes after the kept pixels before the first erased one.
         seed: 0 to 4294967295; the same seed fills it in the same way.
         n: ways to fill it in, 1 to 16.
-        controls: values of the model's own controls, as `/models` lists them; defaults for the rest. Of a
-            diffusion model's only num_steps and guidance count here, for RePaint has a sampler of its own.
+        controls: of the model, as `/models` lists them; of diffusion only num_steps and guidance count here.
         request: filled in by the server.
 
     Returns:
