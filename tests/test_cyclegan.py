@@ -103,7 +103,8 @@ def test_statistics_in_old_files_and_prefixes_of_many_gpus_are_dropped():
 @pytest.mark.parametrize(
     "content",
     [{"weight": torch.zeros(1)}, {"model.1.weight": torch.zeros(1)}, [torch.zeros(2)], {"a": "text"}, {},
-     {3: torch.zeros(2)}, {"model.10.conv_block.1.weight": torch.zeros(4, 4, 3, 3)}],
+     {3: torch.zeros(2)}, {"model.10.conv_block.1.weight": torch.zeros(4, 4, 3, 3)},
+     Official(4, 6).state_dict() | {"model.1.bias": torch.full((4,), torch.nan)}],
 )  # fmt: skip
 def test_other_files_are_refused_in_a_sentence(tmp_path, content):
     torch.save(content, tmp_path / "other.pth")

@@ -174,7 +174,7 @@ def test_a_file_of_the_web_arrives_whole_or_not_at_all(tmp_path):
     origin, here = tmp_path / "origin", tmp_path / "here"
     origin.mkdir()
     here.mkdir()
-    (origin / "goal").write_bytes(b"weights" * 100)
+    (origin / "goal").write_bytes(b"PK" + b"weights" * 100)
     source = Published("https://example.org", "BSD", 700, ("goal",), url=f"{origin.as_uri()}/")
     hub._from_web(source, "goal", here)
     assert [path.name for path in here.iterdir()] == ["goal"]
@@ -182,6 +182,9 @@ def test_a_file_of_the_web_arrives_whole_or_not_at_all(tmp_path):
     (here / "goal").unlink()
     with pytest.raises(OSError, match="far larger"):
         hub._from_web(Published("https://example.org", "BSD", 300, ("goal",), url=source.url), "goal", here)
+    (origin / "goal").write_bytes(b"<html>Please sign in")
+    with pytest.raises(OSError, match="no weights"):
+        hub._from_web(source, "goal", here)
     assert not list(here.iterdir())
 
 

@@ -160,6 +160,20 @@ def test_an_abandoned_run_makes_room_for_who_waits(monkeypatch):
     crowd.go()
 
 
+def test_who_holds_a_turn_or_says_so_is_not_abandoned(monkeypatch):
+    runs = Runs(per_session=1, in_all=1)
+    monkeypatch.setattr(places, "_ABANDONED", 0.05)
+    with runs.open("me", "a") as run:
+        with run.turn():
+            time.sleep(0.06)
+            with pytest.raises(Refused), runs.open("you", "a"):
+                pass
+        time.sleep(0.06)
+        run.touch()
+        with pytest.raises(Refused), runs.open("you", "a"):
+            pass
+
+
 def test_a_handler_that_was_superseded_in_line_leaves_the_page_as_it_is():
     def stream():
         raise Superseded

@@ -55,6 +55,8 @@ def test_sixteen_bits_are_scaled_and_not_cut_off():
     deep = np.linspace(0, 65535, 900).reshape(30, 30).astype(np.uint16)
     found = uploads.rgb(encoded(Image.fromarray(deep)))
     assert np.abs(found[:, :, 0].astype(float) - deep / 257).max() <= 0.5 + 1e-9
+    clear = uploads.rgb(encoded(Image.fromarray(deep // 2 + 9000), transparency=9000))
+    assert clear[0, 0].tolist() == [255] * 3 and clear[0, 5].max() < 60
 
 
 def test_alpha_lies_on_white_and_hidden_colour_stays_hidden():
@@ -107,6 +109,7 @@ REFUSED = {
     "tiff": encoded(Image.new("F", (20, 20)), "TIFF"), "eps": b"%!PS-Adobe-3.0 EPSF-3.0",
     "cut": encoded(scene())[:-60], "torn": encoded(scene())[:25], "tiny": encoded(Image.new("RGB", (2, 9))),
     "bomb": header(13_000, 13_000), "bigger bomb": header(2**31 - 1, 2**31 - 1), "long": header(4_000_001, 9),
+    "scans": encoded(scene(), "JPEG") + b"\xff\xda" * 300,
     "heavy": b"\x89PNG\r\n\x1a\n" + bytes(uploads.MAX_BYTES),
 }  # fmt: skip
 

@@ -188,6 +188,8 @@ def test_the_endpoints_answer(untrained):
     assert torch.tensor(answer["attention"]).shape == (3, 8, 8) and len(answer["nearest"]) == 3
     assert opened(answer["png"]).size == (64, 64) and json.dumps(answer)
     between = words_between.words_between(NAME, "red cat", "house", n=2, steps=1)
+    with pytest.raises(InvalidInput):
+        words_between.words_between(NAME, "red cat", None)
     assert opened(between["png"]).size == (128, 64) and between["mix"] == [0, 1]
 
 
