@@ -240,8 +240,9 @@ def test_default_models_are_one_for_every_family_and_approach():
     assert {"vae", "gan", "flow", "autoregressive", "diffusion"} <= {spec.family for spec in specs}
 
 
-def test_a_picture_in_the_making_is_seen(untrained):
+def test_a_picture_in_the_making_is_seen(untrained, monkeypatch):
     seen = threading.Event()
+    monkeypatch.setattr(digits.common.Throttle, "due", lambda self: True)  # however fast it is made
     for update in digits.run_families("test:1", [WRITER], 0, asked()):
         if isinstance(update, str) and 'class="running"' in update and 'class="main"' in update:
             seen.set()

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import gradio as gr
 import pytest
 
-from playground.tabs import common
+from playground.tabs import common, pieces
 from playground.tabs import runs as places
 from playground.tabs.runs import Refused, Runs, Superseded
 
@@ -175,14 +175,15 @@ def test_who_holds_a_turn_or_says_so_is_not_abandoned(monkeypatch):
 
 
 def test_a_handler_that_was_superseded_in_line_leaves_the_page_as_it_is():
+    @pieces.settled
     def stream():
+        yield "busy"
         raise Superseded
-        yield
 
     def call():
         raise Superseded
 
-    assert list(common.guarded(stream)()) == [] and common.guarded(call)() == gr.skip()
+    assert list(common.guarded(stream)()) == ["busy"] and common.guarded(call)() == gr.skip()
 
 
 def test_the_page_is_told_its_place_in_its_language(monkeypatch):

@@ -87,6 +87,12 @@ def test_stop_ends_the_translating_before_the_next_model(untrained, monkeypatch)
     assert found["body"].count("<a download=") == 2, "what was done by then is there"
 
 
+def test_a_refusal_takes_away_what_was_shown():
+    stream = translate.show(json.dumps({"route": "noto-twemoji", "pick": ""}), asked())
+    assert json.loads(next(stream))["busy"] and json.loads(next(stream))["body"] == ""
+    refused(lambda: next(stream))
+
+
 def test_stopped_before_the_first_model_keeps_what_was_there(untrained):
     stream = translate.show(json.dumps({"route": "noto-twemoji", "pick": "emoji:0"}), asked(session="early"))
     assert json.loads(next(stream))["busy"]

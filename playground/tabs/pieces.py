@@ -15,6 +15,7 @@ from torch import Tensor
 
 from playground import figures
 from playground.locale import both, words
+from playground.tabs.runs import Superseded
 
 DASH = "–"
 _PAGE = Path(__file__).parent / "page"
@@ -90,6 +91,8 @@ def settling(end: Callable[[], Any]) -> Callable[[_Stream], _Stream]:
                 for value in handler(*args, **kwargs):
                     begun = True
                     yield value
+            except Superseded:  # the panel is the newer run's
+                raise
             except Exception:  # whatever it is, it goes on to be told
                 if begun:
                     yield end()

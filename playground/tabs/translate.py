@@ -54,10 +54,10 @@ def build() -> None:
 def show(value: Any, request: gr.Request) -> Iterator[Any]:
     """Translate what the picker holds by one after the other of the models that go that way."""
     session = common.session(request)
-    yield translate_panel.busy()
-    asked = translate_request.asked(value)
     lanes: list[Lane] = []
     with common.RUNS.open(session, KIND, newest=True) as run:
+        yield translate_panel.busy()
+        asked = translate_request.asked(value)
         models = translate_request.lanes(asked.way, session)
         for name, spec in models:
             if run.stopped:
