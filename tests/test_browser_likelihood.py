@@ -100,7 +100,7 @@ def test_what_is_no_picture_gets_a_sentence_in_chinese(section, tmp_path):
     page = section("families", language="zh-CN")
     (tmp_path / "a.png").write_bytes(SVG)
     page.locator("#pg-families-pad input[type=file]").set_input_files(tmp_path / "a.png")
-    page.locator("#pg-families-pad img:not([hidden])").wait_for()
+    page.locator("#pg-families-pad img[src]").wait_for(state="attached")
     page.locator("#pg-likelihood-families button.pg-run").click()
     page.get_by_text(table("zh")["errors.picture_svg"]).wait_for()
     shown = page.locator("#pg-likelihood-families").inner_text()
