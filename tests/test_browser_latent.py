@@ -123,7 +123,7 @@ def test_what_is_no_picture_gets_a_sentence(latent_page, tmp_path):
     page = latent_page(language="zh-CN")
     (tmp_path / "a.png").write_bytes(SVG)
     page.locator("#pg-pad-end input[type=file]").set_input_files(tmp_path / "a.png")
-    page.locator("#pg-pad-end img:not([hidden])").wait_for()
+    page.locator("#pg-pad-end img[src]").wait_for(state="attached")
     page.locator(".pg-part-interpolate button.pg-run").click()
     page.get_by_text(table("zh")["errors.picture_svg"]).wait_for()
 
