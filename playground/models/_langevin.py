@@ -10,21 +10,53 @@ w is 1 for a classifier whose output is the logit (which a real label below 1 fl
 critic knows its scale only up to a factor: w.
 The walk is short, from where the generator alone would have drawn: it repairs pictures and stays near them.
 
-A discriminator with batch norm reads a batch as a whole, so that the gradient moves each picture towards what
-the batch lacks. A few pictures would be no such batch: they have companions, drawn along and thrown away.
+A discriminator with batch norm reads a batch as a whole: what it says of a picture depends on the others. It
+learnt on batches of the generator's, so it is asked as if each picture were one of very many of those.
 """
 
+import copy
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from playground.models._gan import ConvGAN
 from playground.nn import randint, randn
 from playground.spec import Control, SampleStep, Words
 
-MIN_CHAINS = 64  # walk together, at least
+POPULATION = 512  # pictures of the generator's whose statistics the discriminator goes by
+
+
+class PopulationNorm(nn.Module):
+    """Batch norm with the averages of the first batch it sees, the population, whatever batches follow.
+
+    A gradient through batch norm holds two more averages, for a picture moves the mean and the variance of
+    its batch too (Ioffe & Szegedy 2015, 1502.03167, section 3); these are the population's as well. So the
+    gradient of the summed outputs is, for each picture, what it would be as one of the population.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        """Scale and shift are the given one's."""
+        super().__init__()
+        self.norm = norm
+        self.averages: list[Tensor] = []
+        self.pulls: list[Tensor] = []
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, C, H, W), the same shape; the first time with a gradient, which must be asked for."""
+        if not self.averages:
+            self.averages = list(torch.var_mean(h.detach(), (0, 2, 3), correction=0, keepdim=True))
+        var, mean = self.averages
+        x = (h - mean) / (var + self.norm.eps).sqrt()
+        x.register_hook(partial(self._pull, x.detach()))
+        return x * self.norm.weight[:, None, None] + self.norm.bias[:, None, None]
+
+    def _pull(self, x: Tensor, grad: Tensor) -> Tensor:
+        if not self.pulls:
+            self.pulls = [part.mean((0, 2, 3), keepdim=True) for part in (grad, grad * x)]
+        return grad - self.pulls[0] - x * self.pulls[1]
 
 
 class LangevinGAN(ConvGAN):
@@ -47,35 +79,41 @@ class LangevinGAN(ConvGAN):
             yield from super().sample(num, labels=labels, generator=generator, **controls)
             return
         device, width = next(self.parameters()).device, controls.get("truncation", self.truncation)
-        z, labels = self._start(num, labels, generator, device)
-        for step in range(num_steps):
-            x, gradient = self._score(z, width, labels)
-            yield SampleStep(step + 1, num_steps + 1, x[:num], 4 * step + 1)
-            noise = randn(z.shape, generator, device)
-            z = z + self.step_size / 2 * (self.weight * gradient - z) + self.step_size**0.5 * noise
-        x = self.decode(width * z[:num], None if labels is None else labels[:num])
-        yield SampleStep(num_steps + 1, num_steps + 1, x, 4 * num_steps + 1)
-
-    def _start(
-        self, num: int, labels: Tensor | None, generator: torch.Generator, device: torch.device
-    ) -> tuple[Tensor, Tensor | None]:
-        """Latents and labels of `num` pictures, drawn as without the walk, and then of their companions."""
-        more = max(MIN_CHAINS - num, 0)
         z = randn((num, *self.latent_shape), generator, device)
         if self.num_classes:
-            labels = randint(self.num_classes, num, generator) if labels is None else labels
-            labels = torch.cat([labels.to(device), randint(self.num_classes, more, generator).to(device)])
-        return torch.cat([z, randn((more, *self.latent_shape), generator, device)]), labels
+            labels = (randint(self.num_classes, num, generator) if labels is None else labels).to(device)
+        judge = self._judge(device)
+        for step in range(num_steps):
+            x, gradient = self._score(judge, z, width, labels)
+            yield SampleStep(step + 1, num_steps + 1, x, 4 * step + 1)
+            noise = randn(z.shape, generator, device)
+            z = z + self.step_size / 2 * (self.weight * gradient - z) + self.step_size**0.5 * noise
+        yield SampleStep(num_steps + 1, num_steps + 1, self.decode(width * z, labels), 4 * num_steps + 1)
+
+    def _judge(self, device: torch.device) -> nn.Module:
+        """A copy of the discriminator that judges any pictures as if they were among POPULATION others."""
+        judge = copy.deepcopy(self.discriminator)
+        for parent in list(judge.modules()):
+            for name, part in parent.named_children():
+                if isinstance(part, nn.BatchNorm2d):
+                    setattr(parent, name, PopulationNorm(part))
+        generator = torch.Generator().manual_seed(0)  # always the same, so the pictures asked for do not vary
+        z = randn((POPULATION, *self.latent_shape), generator, device)
+        labels = randint(self.num_classes, POPULATION, generator).to(device) if self.num_classes else None
+        self._score(judge, z, 1.0, labels)
+        return judge
 
     @torch.enable_grad()
-    def _score(self, z: Tensor, width: float, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The pictures of latents (B, latent_dim), and the gradient of D's outputs by the latents.
+    def _score(
+        self, judge: nn.Module, z: Tensor, width: float, labels: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The pictures of latents (B, latent_dim), and the gradient of the judge's outputs by the latents.
 
         The generator sees `width` times z: truncation narrows the prior, and the walk keeps to it.
         """
         z = z.detach().requires_grad_()
         x = self.decode(width * z, labels)
-        (gradient,) = torch.autograd.grad(self.discriminator(x, labels).sum(), z)
+        (gradient,) = torch.autograd.grad(judge(x, labels).sum(), z)
         return x.detach(), gradient
 
 

@@ -15,7 +15,7 @@ Differences: both networks are told the label, as inputs in the way of `cgan`, w
 what is estimated is the distance of pictures and labels together; a larger learning rate that falls to zero,
 a larger clipping bound; pictures are drawn by a moving average of the generator's weights and, unless one
 asks for other ones, of latents 0.85 times as wide as in training (truncation: 1809.11096, section 3.1). The
-critic can correct them (`_langevin`): ten steps lower the FID by 7 to 28%, but cost 50 times the time.
+critic can correct them (`_langevin`): ten steps lower the FID by 13%, at 41 evaluations of a network for 1.
 """
 
 from dataclasses import dataclass, replace
