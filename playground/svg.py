@@ -4,6 +4,7 @@ import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from playground.locale import spans, words
 from playground.spec import Words
@@ -46,7 +47,7 @@ def short(value: float) -> str:
     return f"{value:.3g}" if size < 1000 else f"{value:.0f}"
 
 
-def _range(curves: Mapping[str, Curve]) -> tuple[float, float]:
+def _range(curves: Mapping[Any, Curve]) -> tuple[float, float]:
     """The values worth showing: all but the spikes, which are cut off at the edge."""
     values = sorted(y for curve in curves.values() for _, y in curve)
     if not values:
@@ -88,7 +89,7 @@ class Frame:
 
 
 def _frame(
-    curves: Mapping[str, Curve], size: tuple[int, int], last_step: float | None,
+    curves: Mapping[Any, Curve], size: tuple[int, int], last_step: float | None,
     bounds: tuple[float, float] | None, log: bool, top: float,
 ) -> Frame:  # fmt: skip
     steps = [curve[-1][0] for curve in curves.values() if curve]
@@ -108,7 +109,7 @@ def _frame(
 
 
 def curves_svg(
-    history: Mapping[str, Curve],
+    history: Mapping[str, Curve] | Mapping[Words, Curve],
     *,
     width: int = 640,
     height: int = 260,
@@ -125,7 +126,7 @@ def curves_svg(
     """Curves over training steps, with axes and a legend that names each one and its last value.
 
     Args:
-        history: for every name its (step, value) points; more than `MAX_POINTS` are decimated.
+        history: for every name, in one language or each, its (step, value) points; decimated to `MAX_POINTS`.
         width: of the view box; the page scales it.
         height: of the view box, legend included.
         last_step: where the step axis ends, so that it does not move while points arrive.
@@ -149,11 +150,12 @@ def curves_svg(
     return "".join(parts) + "</svg>"
 
 
-def _legend(names: Iterable[str], width: int) -> list[tuple[float, float]]:
+def _legend(names: Iterable[str | Words], width: int) -> list[tuple[float, float]]:
     """Where each name goes, with room for any value, so that the legend stays still; in rows, if need be."""
     places, x, y = [], LEFT, 16.0
     for name in names:
-        room = 18 + 7.4 * (len(name) + 9)  # a value has at most eight characters
+        longest = len(name) if isinstance(name, str) else max(map(len, name))
+        room = 18 + 7.4 * (longest + 9)  # a value has at most eight characters
         if x > LEFT and x + room > width:
             x, y = LEFT, y + 16
         places.append((x, y))
@@ -199,7 +201,7 @@ def _marks(frame: Frame, marks: Sequence[tuple[float, Words | None]]) -> str:
             taken[row] = start + length
             parts.append(
                 f'<text class="pg-tick pg-mark-name" x="{start:.1f}" y="{top + 11 + 13 * row:g}">'
-                f"{spans(Words(*map(html.escape, cut)), 'tspan')}</text>"
+                f"{_spans(cut)}</text>"
             )
     return "".join(parts)
 
@@ -221,16 +223,20 @@ def _tick(x: float, y: float, anchor: str, value: float) -> str:
 
 def _said(x: float, y: float, said: Words) -> str:
     """Words of an axis, which end at a place."""
-    text = spans(Words(*map(html.escape, said)), "tspan")
-    return f'<text class="pg-tick" x="{x:.1f}" y="{y:.1f}" text-anchor="end">{text}</text>'
+    return f'<text class="pg-tick" x="{x:.1f}" y="{y:.1f}" text-anchor="end">{_spans(said)}</text>'
 
 
-def _entry(index: int, name: str, curve: Curve, x: float, y: float) -> str:
+def _spans(said: Words) -> str:
+    return spans(Words(*map(html.escape, said)), "tspan")
+
+
+def _entry(index: int, name: str | Words, curve: Curve, x: float, y: float) -> str:
     """A name in the legend, with the last value, if there is one."""
+    said = html.escape(name) if isinstance(name, str) else _spans(name)
     last = f" {short(curve[-1][1])}" if curve else ""
     return (
         f'<rect x="{x:.0f}" y="{y - 7:.0f}" width="12" height="4" rx="2" fill="{_colour(index)}"/>'
-        f'<text class="pg-legend" x="{x + 18:.0f}" y="{y:.0f}">{html.escape(name)}'
+        f'<text class="pg-legend" x="{x + 18:.0f}" y="{y:.0f}">{said}'
         f'<tspan class="pg-value">{last}</tspan></text>'
     )
 

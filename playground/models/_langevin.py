@@ -98,7 +98,7 @@ class LangevinGAN(ConvGAN):
                 if isinstance(part, nn.BatchNorm2d):
                     setattr(parent, name, PopulationNorm(part))
         generator = torch.Generator().manual_seed(0)  # always the same, so the pictures asked for do not vary
-        z = randn((POPULATION, *self.latent_shape), generator, device)
+        z = self.draw(POPULATION, generator, device)
         labels = randint(self.num_classes, POPULATION, generator).to(device) if self.num_classes else None
         self._score(judge, z, 1.0, labels)
         return judge

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from playground import figures, noising
-from playground.locale import both, spans, words
+from playground.locale import both, words
 from playground.nn import randn
 from playground.tabs import diffuse_panel as panel
 from playground.tabs import pieces
@@ -94,14 +94,12 @@ def curves() -> str:
     )  # fmt: skip
     for key, of, options in plots:
         found = {
-            name: list(zip(times, of(noising.alphas_cumprod(name)).tolist(), strict=True))
+            words(f"diffuse.{name}"): list(zip(times, of(noising.alphas_cumprod(name)).tolist(), strict=True))
             for name in noising.SCHEDULES
         }
         values = [y for curve in found.values() for _, y in curve]  # all in sight, however steep a curve ends
         options = {"bounds": (min(values), max(values))} | options
         plot = panel.plot(found, words(f"diffuse.{key}"), last_step=noising.NUM_TIMESTEPS - 1, **options)
-        for name in found:  # the legend, in both languages
-            plot = plot.replace(f">{name}<", f">{spans(words(f'diffuse.{name}'), 'tspan')}<")
         drawn.append(
             f"<figure>{plot}<figcaption>{both(f'diffuse.{key}')} <b class={key}></b></figcaption></figure>"
         )

@@ -2,7 +2,7 @@
 
 import base64
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -24,7 +24,7 @@ def array(x: Tensor, kind: str) -> str:
     return base64.b64encode(x.detach().cpu().numpy().astype(f"<{kind}").tobytes()).decode()
 
 
-def plot(curves: Mapping[str, Sequence[tuple[float, float]]], title: Words, **options: Any) -> str:
+def plot(curves: Mapping[Any, svg.Curve], title: Words, **options: Any) -> str:
     """Curves with a line that the page moves: element ``i``, of a figure whose --at goes from 0 to 1."""
     width, height = options.pop("size", PLOT)
     drawn = svg.curves_svg(curves, width=width, height=height, title=title, **options)

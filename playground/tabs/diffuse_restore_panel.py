@@ -37,14 +37,16 @@ def now(job: Job, moment: SampleStep) -> str:
 
 def done(job: Job, found: Done, seconds: float) -> str:
     """The result, with the way to it under a slider."""
-    cost = both("diffuse.cost", nfe=f"{found.nfe:,}", milliseconds=pieces.number(1000 * seconds))
-    if len(found.frames[-1]) > 1:
-        cost = pieces.cost(found.nfe, seconds, len(found.frames[-1]))
+    num = len(found.frames[-1])
+    if num > 1:
+        cost = pieces.cost(found.nfe, seconds, num)
+    else:
+        cost = both("diffuse.cost", nfe=f"{found.nfe:,}", milliseconds=pieces.number(1000 * seconds))
     rows = [_original(job)]
     if job.task in mending.DRAWN:
         rows += [_given(job)] if job.task != "sdedit" else []
         frames = [sheet(frame) for frame in found.frames]
-        rows.append(lanes.row(both("diffuse.row_draws"), frames, film=True, wide=len(found.frames[-1]) > 1))
+        rows.append(lanes.row(both("diffuse.row_draws"), frames, film=True, wide=num > 1))
     elif job.task == "invert":
         rows.append(lanes.row(both("diffuse.row_trip"), found.frames, film=True))
         rows.append(lanes.row(both("diffuse.row_noise"), [found.numbers["noise"] / 2]))

@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from playground.locale import Told
@@ -75,6 +75,11 @@ class Run:
     def touch(self) -> None:
         """Say that it is still there, where it does something else for long."""
         self.touched = time.monotonic()
+
+    def during(self, steps: Iterable[object]) -> None:
+        """Do something long that is done step by step, outside of a turn."""
+        for _ in steps:
+            self.touch()
 
     @property
     def stopped(self) -> bool:

@@ -276,8 +276,7 @@ def sample(
     session = common.session(request)
     with common.RUNS.open(session, KIND) as run:
         if spec.published is not None:
-            for _ in hub.fetch(spec):
-                run.touch()
+            run.during(hub.fetch(spec))
         with run.turn():
             model = common.obtain(name, session)
         racer = race.enter(name, model, n, race.labels_of(spec, n, wanted), seed, checked)

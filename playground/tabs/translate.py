@@ -120,8 +120,7 @@ def translate(
     asked = _one(spec, picture, direction)
     with common.RUNS.open(session, KIND) as run:
         if spec.published is not None:  # outside of a turn, for which others wait
-            for _ in hub.fetch(spec):
-                run.touch()
+            run.during(hub.fetch(spec))
         with run.turn():
             found = translating.translate(common.obtain(model, session), asked[0], direction, asked[1])
     return _answer(asked[0], asked[1], found)
