@@ -80,6 +80,17 @@ def test_different_quantities_have_different_axes():
     assert len(figures(drawn)) == 4
 
 
+def test_curves_and_the_evidence_of_them_have_names_in_both_languages():
+    drawn = {name for model in previews.names() for name in replay.curves(model)}
+    for name in drawn | {"class_entropy", "distinct", "gap", "swing", "turns"}:
+        assert len({*train_charts.curve_name(name), name}) == 3, name
+    assert train_charts.curve_name("new<") == Words("new<", "new<") and "new&lt;" in train_charts.reading(
+        "new<", 1.0
+    )
+    (figure,) = figures(train_charts.main_chart({"loss_d": [[1, 0.5]]}, 9))
+    assert "D lossD 的损失 0.5" in "".join(figure.itertext())
+
+
 def test_the_wide_range_of_gradients_is_drawn_in_logarithms():
     chart = next(chart for chart in train_charts.CHARTS if chart.log)
     wide = train_charts.small_chart(

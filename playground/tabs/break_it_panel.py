@@ -12,6 +12,7 @@ from playground.locale import both, spans
 from playground.svg import short
 from playground.tabs import train_charts, train_panel
 from playground.tabs.pieces import page
+from playground.tabs.train_charts import reading
 from playground.tabs.train_panel import named
 from playground.tabs.train_request import told_value
 
@@ -157,9 +158,10 @@ def _stopped(view: JobView) -> str:
 def measured(experiment: Experiment, value: float) -> str:
     """The symptom: the curve, the value and what a healthy one is."""
     symptom = experiment.symptom
-    name = both("break_it.swing", curve=symptom.curve) if symptom.swing else html.escape(symptom.curve)
+    name = train_charts.curve_name(symptom.curve)
+    said = both("break_it.swing", curve=name) if symptom.swing else spans(name)
     health = both("break_it.healthy", limit=symptom.limit())
-    return f"<li>{name} <b>{short(value)}</b><small>{health}</small></li>"
+    return f"<li>{said} <b>{short(value)}</b><small>{health}</small></li>"
 
 
 def advice(view: JobView, progress: Progress) -> tuple[Advice, ...]:
@@ -171,11 +173,7 @@ def said(given: Sequence[Advice]) -> str:
     """What the coach said."""
     lines = []
     for one in given:
-        chips = "".join(
-            f"<li>{html.escape(name)} <b>{short(number)}</b><small>{html.escape(one.limits.get(name, ''))}"
-            "</small></li>"
-            for name, number in one.evidence
-        )
+        chips = "".join(reading(name, value, one.limits.get(name, "")) for name, value in one.evidence)
         title = f"<b>{both(f'coach.{one.key}.title')}</b>"
         lines.append(
             f'<div class="{one.level}"><p>{both("break_it.coach")} {title}. '

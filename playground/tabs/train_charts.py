@@ -12,7 +12,7 @@ from typing import Any
 
 from playground import replay, svg
 from playground.diagnosis import Diagnosis, possible
-from playground.locale import both, spans, words
+from playground.locale import both, spans, table, words
 from playground.spec import ModelSpec, Words
 from playground.tabs import saving
 from playground.tabs.train_request import turned
@@ -114,14 +114,30 @@ def _played(spec: ModelSpec, standing: Mapping[str, Any]) -> list[str]:
     return names
 
 
+def curve_name(name: str) -> Words:
+    """What a reader calls a curve, or a value taken of one; its own name, if nobody thought of it."""
+    key = f"train.curve.{name}"
+    return words(key) if key in table("en") else Words(*[name] * 2)
+
+
+def reading(name: str, value: float, beside: str = "") -> str:
+    """One value of a curve as an item of a list, and what it is held against."""
+    against = f"<small>{html.escape(beside)}</small>" if beside else ""
+    return f"<li>{_called(name)} <b>{svg.short(value)}</b>{against}</li>"
+
+
+def _called(name: str) -> str:
+    return spans(Words(*map(html.escape, curve_name(name))))
+
+
 def marks_of(changes: Changes, spec: ModelSpec) -> list[tuple[float, Words]]:
     """Where switches were turned after the start, and what was turned."""
     later = [(step, turned(values, spec)) for step, values in changes if step]
     return [(float(step), label) for step, label in later[-_MAX_MARKS:]]
 
 
-def _pairs(losses: Losses, names: Collection[str], limit: int) -> dict[str, svg.Curve]:
-    found = {name: [(point[0], point[1]) for point in losses.get(name, ())] for name in names}
+def _pairs(losses: Losses, names: Collection[str], limit: int) -> dict[Words, svg.Curve]:
+    found = {curve_name(name): [(point[0], point[1]) for point in losses.get(name, ())] for name in names}
     return {name: svg.decimate(curve, limit) for name, curve in found.items()}
 
 
@@ -143,7 +159,7 @@ def small_chart(chart: Chart, losses: Losses, last_step: float | None, changes: 
         curves, width=_SMALL[0], height=_SMALL[1], last_step=last_step, title=label, bounds=chart.bounds,
         goals=chart.goals, log=log, marks=lines, colour=chart.colour, axis=words("train.axis"),
     )  # fmt: skip
-    caption = both(f"train.chart.{chart.key}") if chart.key else html.escape(chart.names[0])
+    caption = both(f"train.chart.{chart.key}") if chart.key else _called(chart.names[0])
     return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>"
 
 

@@ -4,7 +4,6 @@ The component's value is JSON; its script changes the page only where something 
 under the pointer is never replaced. The place is there from the start, and does not shrink during a training.
 """
 
-import html
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +13,8 @@ from playground.coach import Advice
 from playground.job import JobView
 from playground.locale import both
 from playground.spec import ModelSpec
-from playground.svg import short
 from playground.tabs.pieces import page
+from playground.tabs.train_charts import reading
 from playground.tabs.train_panel import named
 
 STYLE = page("train_coach.css")
@@ -61,12 +60,7 @@ def _words(advice: Advice) -> str:
 
 def _evidence(advice: Advice) -> str:
     """The numbers, each with what it was held against."""
-    chips = []
-    for name, number in advice.evidence:
-        limit = advice.limits.get(name, "")
-        against = f"<small>{html.escape(limit)}</small>" if limit else ""
-        chips.append(f"<li>{html.escape(name)} <b>{short(number)}</b>{against}</li>")
-    return "".join(chips)
+    return "".join(reading(name, value, advice.limits.get(name, "")) for name, value in advice.evidence)
 
 
 def _button(changes: Mapping[str, Any], spec: ModelSpec) -> str:
