@@ -96,6 +96,20 @@ def test_each_picture_is_judged_as_one_of_a_population_of_the_generators(monkeyp
         assert error.abs().max() < 1e-4 * expected.abs().max()
 
 
+def test_the_judge_is_kept_until_a_weight_changes(monkeypatch):
+    model, made = small(), []
+    judge = model._judge
+    monkeypatch.setattr(model, "_judge", lambda device: made.append(device) or judge(device))
+    walk = {"generator": rng(), "langevin": 1}
+    for player in (None, model.generator, model.discriminator):
+        if player is not None:
+            torch._foreach_mul_([p.detach() for p in player.parameters()], 0.9)
+        for _ in range(2):
+            list(model.sample(2, **walk))
+    assert len(made) == 3
+    assert set(model.state_dict()) == set(small().state_dict()), "it is no part of the weights"
+
+
 def test_nothing_is_left_in_the_way_while_a_moment_is_looked_at():
     """Whoever draws may compute gradients of their own between two moments, or forbid them."""
     model = linear()

@@ -65,6 +65,7 @@ class LangevinGAN(ConvGAN):
     langevin = 0  # steps, unless a sampler is told otherwise
     step_size = 0.01  # eps
     weight = 1.0  # of D's output in the energy
+    _judged: tuple[Any, nn.Module] | None = None  # the judge, and what it was made of
 
     @torch.no_grad()
     def sample(
@@ -82,13 +83,20 @@ class LangevinGAN(ConvGAN):
         z = randn((num, *self.latent_shape), generator, device)
         if self.num_classes:
             labels = (randint(self.num_classes, num, generator) if labels is None else labels).to(device)
-        judge = self._judge(device)
+        judge = self._kept_judge(device)
         for step in range(num_steps):
             x, gradient = self._score(judge, z, width, labels)
             yield SampleStep(step + 1, num_steps + 1, x, 4 * step + 1)
             noise = randn(z.shape, generator, device)
             z = z + self.step_size / 2 * (self.weight * gradient - z) + self.step_size**0.5 * noise
         yield SampleStep(num_steps + 1, num_steps + 1, self.decode(width * z, labels), 4 * num_steps + 1)
+
+    def _kept_judge(self, device: torch.device) -> nn.Module:
+        """`_judge`, made anew only where a weight has changed since, as it does in a training."""
+        made_of = device, [value._version for value in self.state_dict(keep_vars=True).values()]
+        if self._judged is None or self._judged[0] != made_of:
+            self._judged = made_of, self._judge(device)
+        return self._judged[1]
 
     def _judge(self, device: torch.device) -> nn.Module:
         """A copy of the discriminator that judges any pictures as if they were among POPULATION others."""
