@@ -9,7 +9,7 @@ it is; and nothing is recorded for so few passes that recording would cost more 
 import logging
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -56,13 +56,14 @@ def possible(network: nn.Module, x: Tensor) -> bool:
     return enabled and x.is_cuda and not network.training and not torch.is_grad_enabled()
 
 
-def run(network: nn.Module, forward: Forward, *inputs: Tensor | None) -> Tensor:
+def run(network: nn.Module, forward: Forward, *inputs: Tensor | None, kind: Hashable = None) -> Tensor:
     """What `forward(*inputs)` returns, replayed where that is possible and worth it.
 
     Args:
         network: whose weights `forward` reads; they may change in place, as training changes them.
         forward: reads nothing but its inputs and the weights, and does not wait for the GPU.
         inputs: the first one is a tensor.
+        kind: tells one `forward` of a network from another.
     """
     x = inputs[0]
     if x is None or not possible(network, x):
@@ -72,7 +73,7 @@ def run(network: nn.Module, forward: Forward, *inputs: Tensor | None) -> Tensor:
         if graphs is None:
             graphs = _ALL[network] = _Graphs([*network.parameters(), *network.buffers()])
     with graphs.lock:
-        found = _find(graphs, forward, inputs)
+        found = _find(graphs, forward, inputs, kind)
         if found is None:
             return forward(*inputs)
         for kept, given in zip(found.inputs, inputs, strict=True):
@@ -82,10 +83,12 @@ def run(network: nn.Module, forward: Forward, *inputs: Tensor | None) -> Tensor:
         return found.output.clone()
 
 
-def _find(graphs: _Graphs, forward: Forward, inputs: Sequence[Tensor | None]) -> Recorded | None:
+def _find(
+    graphs: _Graphs, forward: Forward, inputs: Sequence[Tensor | None], kind: Hashable
+) -> Recorded | None:
     """The recorded pass for such inputs, recorded now if its time has come; None until then."""
     shapes = tuple(None if one is None else (one.shape, one.dtype, one.device) for one in inputs)
-    key = (shapes, tuple(weight.data_ptr() for weight in graphs.weights))  # moved weights are others
+    key = (kind, shapes, tuple(weight.data_ptr() for weight in graphs.weights))  # moved weights are others
     if key not in graphs.kept:
         graphs.seen[key] += 1
         if graphs.seen[key] <= EAGER:

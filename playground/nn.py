@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -96,25 +97,54 @@ def time_embedding(t: Tensor, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
+class AdaptedConv2d(nn.Conv2d):
+    """A convolution with an adapter for a second task: W + up down, of low rank (2106.09685, eq. 3)."""
+
+    def __init__(self, width_in: int, width_out: int, stride: int, rank: int) -> None:
+        """3x3, of these channels; the adapter adds nothing at first."""
+        super().__init__(width_in, width_out, 3, stride, 1)
+        num = self.weight[0].numel()
+        self.up = nn.Parameter(torch.zeros(self.out_channels, rank))
+        self.down = nn.Parameter(torch.randn(rank, num) / num**0.5)
+        self.shift = nn.Parameter(torch.zeros(self.out_channels))
+
+    def adapter(self) -> list[nn.Parameter]:
+        """What learns the second task."""
+        return [self.up, self.down, self.shift]
+
+    def forward(self, x: Tensor, adapted: bool = False) -> Tensor:
+        """(B, C, H, W) as of `nn.Conv2d`; adapted: for the second task."""
+        if not adapted or self.bias is None:
+            return super().forward(x)
+        weight = self.weight + (self.up @ self.down).view_as(self.weight)
+        return self._conv_forward(x, weight, self.bias + self.shift)
+
+
+def _conv(width_in: int, width_out: int, stride: int = 1, rank: int = 0) -> nn.Conv2d:
+    if rank:
+        return AdaptedConv2d(width_in, width_out, stride, rank)
+    return nn.Conv2d(width_in, width_out, 3, stride, 1)
+
+
 class ResBlock(nn.Module):
     """x + conv(silu(norm(conv(silu(norm(x)))))), the second norm scaled and shifted by the embedding."""
 
-    def __init__(self, width: int, embedding: int) -> None:
+    def __init__(self, width: int, embedding: int, rank: int = 0) -> None:
         """`width` channels in and out, told about by an embedding of that width."""
         super().__init__()
         self.norm1 = nn.GroupNorm(8, width)
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv1 = _conv(width, width, rank=rank)
         self.modulation = nn.Linear(embedding, 2 * width)
         self.norm2 = nn.GroupNorm(8, width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = _conv(width, width, rank=rank)
         nn.init.zeros_(self.conv2.weight)  # every block starts as the identity
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """(B, C, H, W), (B, E) -> (B, C, H, W)."""
-        h = self.conv1(F.silu(self.norm1(x)))
+    def forward(self, x: Tensor, embedding: Tensor, **task: bool) -> Tensor:
+        """(B, C, H, W), (B, E) -> (B, C, H, W); `task` is what `AdaptedConv2d` is told."""
+        h = self.conv1(F.silu(self.norm1(x)), **task)
         scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
         h = torch.addcmul(shift, self.norm2(h), 1 + scale)
-        return x + self.conv2(F.silu(h))
+        return x + self.conv2(F.silu(h), **task)
 
 
 class UNet(nn.Module):
@@ -124,28 +154,31 @@ class UNet(nn.Module):
     nearly the whole picture, and on a CPU a 1x1 convolution costs almost as much as a 3x3 one.
     """
 
-    def __init__(self, config: UNetConfig) -> None:
-        """A network of that shape; its last convolution starts at zero."""
+    def __init__(self, config: UNetConfig, rank: int = 0) -> None:
+        """A network of that shape; its last convolution starts at zero.
+
+        The convolutions within have adapters of that rank, if any, for a second task.
+        """
         super().__init__()
-        self.config = config
+        self.config, self.has_adapters = config, rank > 0
         width, widths = config.embedding, config.widths
         pairs = list(zip(widths, widths[1:], strict=False))  # neighbouring resolutions
         self.time = nn.Sequential(nn.Linear(width // 2, width), nn.SiLU(), nn.Linear(width, width))
         self.label = nn.Embedding(config.num_classes + 1, width)
         self.extra = nn.Linear(config.extra, width) if config.extra else None
         self.conv_in = nn.Conv2d(config.in_channels, widths[0], 3, padding=1)
-        self.down_blocks = nn.ModuleList(self._blocks(level) for level in range(len(widths)))
-        self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 3, 2, 1) for fine, coarse in pairs)
+        self.down_blocks = nn.ModuleList(self._blocks(level, rank) for level in range(len(widths)))
+        self.downs = nn.ModuleList(_conv(fine, coarse, 2, rank) for fine, coarse in pairs)
         self.norms = nn.ModuleList(nn.GroupNorm(8, coarse) for _, coarse in pairs)
         self.ups = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, 2) for fine, coarse in pairs)
-        self.up_blocks = nn.ModuleList(self._blocks(level) for level in range(len(pairs)))
+        self.up_blocks = nn.ModuleList(self._blocks(level, rank) for level in range(len(pairs)))
         self.conv_out = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)
         self.to(memory_format=torch.channels_last)  # twice as fast on a CPU
 
-    def _blocks(self, level: int) -> nn.ModuleList:
+    def _blocks(self, level: int, rank: int) -> nn.ModuleList:
         width, num = self.config.widths[level], self.config.blocks[level]
-        return nn.ModuleList(ResBlock(width, self.config.embedding) for _ in range(num))
+        return nn.ModuleList(ResBlock(width, self.config.embedding, rank) for _ in range(num))
 
     def embed(self, t: Tensor, labels: Tensor | None, extra: Tensor | None) -> Tensor:
         """Time, label and further vector -> (B, E); no labels means the null label."""
@@ -157,23 +190,35 @@ class UNet(nn.Module):
         return F.silu(embedding)
 
     def forward(
-        self, x: Tensor, t: Tensor, labels: Tensor | None = None, extra: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        labels: Tensor | None = None,
+        extra: Tensor | None = None,
+        adapted: bool = False,
     ) -> Tensor:
-        """(B, C, H, W), (B,) times in [0, 1], (B,) int64 or None, (B, extra) -> (B, out_channels, H, W)."""
-        return graphs.run(self, self._pass, x, t, labels, extra)
+        """(B, C, H, W), (B,) times in [0, 1], (B,) int64 or None, (B, extra) -> (B, out_channels, H, W).
 
-    def _pass(self, x: Tensor, t: Tensor, labels: Tensor | None, extra: Tensor | None) -> Tensor:
+        adapted: for the second task; without adapters there is none.
+        """
+        adapted = adapted and self.has_adapters
+        return graphs.run(self, partial(self._pass, adapted), x, t, labels, extra, kind=adapted)
+
+    def _pass(
+        self, adapted: bool, x: Tensor, t: Tensor, labels: Tensor | None, extra: Tensor | None
+    ) -> Tensor:
+        task = {"adapted": True} if adapted else {}
         embedding = self.embed(t, labels, extra)
         h = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.down_blocks):
             for block in blocks.children():
-                h = block(h, embedding)
+                h = block(h, embedding, **task)
             if level < len(self.downs):
                 skips.append(h)
-                h = self.downs[level](h)
+                h = self.downs[level](h, **task)
         for level in reversed(range(len(self.ups))):
             h = self.ups[level](F.silu(self.norms[level](h))) + skips[level]
             for block in self.up_blocks[level].children():
-                h = block(h, embedding)
+                h = block(h, embedding, **task)
         return self.conv_out(F.silu(h))

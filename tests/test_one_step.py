@@ -54,13 +54,13 @@ def test_a_student_starts_as_its_teacher_whatever_r_is():
     for r in (t, torch.zeros(3)):
         torch.testing.assert_close(learner.average(x, r, t, labels), master.field(x, t, labels))
     assert not any(key.startswith("teacher") for key in learner.state_dict())
-    assert learner.teachers[0] is not master, "the shared one stays as it is"
+    assert learner.ways.teacher is not master, "the shared one stays as it is"
 
 
 def test_the_teachers_ways_are_its_own_pictures():
     learner, master, labels = student(guidance=2.0), teacher(), torch.tensor([3, 1, 4])
     learner.learn_from(master)
-    ways = learner.walk(noise(), labels)
+    ways = learner.ways.walk(noise(), labels)
     *_, (_, _, _, end) = master.solve(noise(), labels, num_steps=8, guidance=2.0, shift=1.0)
     assert ways.shape == (9, 3, 1, 8, 8)
     torch.testing.assert_close(ways[-1], end)
@@ -76,8 +76,8 @@ def test_average_velocities_lead_along_the_ways():
         return (learner.average(xt, r, t, labels) - target).square().flatten(1).sum(1)
 
     learner.errors = remember
-    learner.from_teacher(noise(16), torch.arange(16) % 10, seeded(3))
-    ways = learner.walk(torch.randn(4, 1, 8, 8, generator=seeded(3)), torch.arange(4))
+    learner.from_teacher(learner.ways, torch.arange(16) % 10, seeded(3))
+    ways = learner.ways.walk(torch.randn(4, 1, 8, 8, generator=seeded(3)), torch.arange(4))
     xr = seen["xt"] - (seen["t"] - seen["r"]).view(-1, 1, 1, 1) * seen["target"]
     first, last = ((8 * (1 - seen[key])).round().long() for key in ("t", "r"))
     torch.testing.assert_close(seen["xt"], ways[first, seen["labels"]])  # labels tell the four apart
@@ -89,9 +89,9 @@ def test_average_velocities_lead_along_the_ways():
 def test_a_copy_has_the_weights_and_neither_teacher_nor_ways():
     learner = shaken(student(fresh=4))
     learner.learn_from(teacher())
-    learner.from_teacher(noise(8), torch.zeros(8, dtype=torch.long), seeded())
+    learner.from_teacher(learner.ways, torch.zeros(8, dtype=torch.long), seeded())
     twin = copy.deepcopy(learner)
-    assert learner.teachers and learner.known and not twin.teachers and not twin.known
+    assert learner.ways.known and twin.ways is None and twin.matching is None
     assert twin.denoiser is not learner.denoiser
     labels = torch.arange(3)
     torch.testing.assert_close(twin.decode(noise(), labels), learner.decode(noise(), labels))
@@ -103,14 +103,14 @@ def test_the_newest_ways_are_kept_and_survive_a_checkpoint():
     for model in (learner, other):
         model.learn_from(master)
     for turn in range(2):
-        learner.from_teacher(noise(8), torch.full((8,), turn), seeded(turn))
-    assert learner.known["labels"].tolist() == [0, 0, 1, 1, 1, 1]
-    newest = learner.walk(torch.randn(4, 1, 8, 8, generator=seeded(1)), torch.ones(4, dtype=torch.long))
-    torch.testing.assert_close(learner.known["ways"][2:], newest.transpose(0, 1))
+        learner.from_teacher(learner.ways, torch.full((8,), turn), seeded(turn))
+    assert learner.ways.known["labels"].tolist() == [0, 0, 1, 1, 1, 1]
+    newest = learner.ways.walk(torch.randn(4, 1, 8, 8, generator=seeded(1)), torch.ones(4, dtype=torch.long))
+    torch.testing.assert_close(learner.ways.known["ways"][2:], newest.transpose(0, 1))
     other.remember(copy.deepcopy(learner.memory()))
     for model in (learner, other):
-        model.from_teacher(noise(8), torch.full((8,), 2), seeded(2))
-    assert torch.equal(learner.known["ways"], other.known["ways"])
+        model.from_teacher(model.ways, torch.full((8,), 2), seeded(2))
+    assert torch.equal(learner.ways.known["ways"], other.ways.known["ways"])
 
 
 def test_the_derivative_is_that_of_finite_differences():
@@ -169,7 +169,8 @@ def test_guidance_is_built_in_for_labels_alone():
 def test_steps_follow_the_average_velocity():
     model, labels = shaken(student()).eval(), torch.arange(3)
     (one,) = model.sample(3, labels=labels, generator=seeded())
-    x1 = (noise() - model.average(noise(), torch.zeros(3), torch.ones(3), labels)).detach()
+    average = model.average(noise(), torch.zeros(3), torch.ones(3), labels, adapted=True)
+    x1 = (noise() - average).detach()
     torch.testing.assert_close(one.x, (CONTRAST * (x1 + 1) - 1).clamp(-1, 1))
     (plain,) = model.sample(3, labels=labels, generator=seeded(), contrast=1.0)
     torch.testing.assert_close(plain.x, x1.clamp(-1, 1))
@@ -183,7 +184,7 @@ def test_training_lowers_the_loss(taught):
     model, x = student(), noise(32, seed=1).clamp(-1, 1)
     if taught:
         model.learn_from(teacher())
-    before = copy.deepcopy(model.teachers[0].state_dict()) if taught else {}
+    before = copy.deepcopy(model.ways.teacher.state_dict()) if taught else {}
     optimizers = model.make_optimizers(Recipe(1, lr=3e-3))
     losses = [
         model.train_step(Batch(x, torch.arange(32) % 10, seeded(5), 0.0), optimizers)["loss"]
@@ -191,7 +192,7 @@ def test_training_lowers_the_loss(taught):
     ]
     assert losses[-1] < 0.9 * losses[0]
     if taught:
-        after = model.teachers[0].state_dict()
+        after = model.ways.teacher.state_dict()
         assert all(torch.equal(after[key], value) for key, value in before.items())
 
 

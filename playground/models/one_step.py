@@ -22,21 +22,27 @@ A regression's answer is a mean, and a mean is paler than the pictures it is of:
 ink its strength back (FID of 3,000 pictures: 0.32 without it, 0.22 with 1.1). An error of second order: jumps
 of half the length get a quarter of that.
 
+A second objective mends more: that what one step draws be distributed as the teacher's pictures
+(`_matching`). An adapter learns it (2106.09685), which only the step over the whole way has.
+
 Differences from the paper: the teacher; times spread evenly instead of log-normally, every second r being 0,
-where one step ends.
+where one step ends; the second objective.
 """
 
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from playground.models._matching import Matching
+from playground.models._ways import Ways
 from playground.models.flow_matching import FlowMatching, FlowMatchingConfig
-from playground.nn import UNet, UNetConfig, adam, rand, randint, randn, time_embedding, update
+from playground.nn import AdaptedConv2d, UNet, UNetConfig, adam, rand, randint, randn, time_embedding, update
 from playground.spec import (
     About,
     Batch,
@@ -47,11 +53,13 @@ from playground.spec import (
     Recipe,
     Samples,
     SampleStep,
+    Switch,
     Words,
 )
 
 TIMES = 64  # width of the embedding of t - r
 CONTRAST = 1.1  # of the ink, in one jump, unless a sampler is told otherwise
+OBJECTIVES = ("ways", "distribution")
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class OneStepConfig(FlowMatchingConfig):
         pool: ways that are kept to learn from, the newest: walking one costs more than learning from it.
         same: without a teacher, share of a batch with r = t, where the loss is flow matching's.
         power: p of the loss's weights 1 / (error^2 + c)^p (eq. 22); 1/2 gives the error's norm.
+        rank: of the adapter that the step over the whole way has, 0 for none.
     """
 
     unet: UNetConfig = UNetConfig(extra=TIMES)
@@ -74,6 +83,7 @@ class OneStepConfig(FlowMatchingConfig):
     pool: int = 1024
     same: float = 0.5
     power: float = 0.5
+    rank: int = 5
 
 
 class OneStep(GenerativeModel, Samples, HasLatent):
@@ -85,94 +95,88 @@ class OneStep(GenerativeModel, Samples, HasLatent):
         self.config = config
         self.latent_shape = (config.unet.in_channels, config.image_size, config.image_size)
         self.max_norm = 0.0
-        self.denoiser = UNet(config.unet)
-        self.teachers: list[FlowMatching] = []  # a list, so that its weights are not this model's
-        self.known: dict[str, Tensor] = {}  # ways (N, walk + 1, C, H, W) and their labels (N,)
+        self.denoiser = UNet(config.unet, config.rank)
+        self.objective = OBJECTIVES[0]
+        self.ways: Ways | None = None  # with a teacher, as the next; neither holds weights of this model
+        self.matching: Matching | None = None
         if self.denoiser.extra is not None:
             nn.init.zeros_(self.denoiser.extra.weight)
             nn.init.zeros_(self.denoiser.extra.bias)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "OneStep":
         """A copy draws, it does not learn: teacher and ways, larger than the model, are left behind."""
-        memo[id(self.teachers)], memo[id(self.known)] = [], {}
+        memo[id(self.ways)] = memo[id(self.matching)] = None
         fresh = memo[id(self)] = type(self).__new__(type(self))
         fresh.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return fresh
 
     def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
-        """One AdamW for the denoiser."""
+        """One AdamW each for the denoiser, its adapter and, with a teacher, the copy that learns beside."""
         self.max_norm = hp.max_norm
-        return {"denoiser": adam(self.denoiser.parameters(), hp)}
+        convs = [part for part in self.denoiser.modules() if isinstance(part, AdaptedConv2d)]
+        adapter = [parameter for conv in convs for parameter in conv.adapter()]
+        others = set(self.denoiser.parameters()) - set(adapter)
+        rest = [parameter for parameter in self.denoiser.parameters() if parameter in others]
+        found = {"denoiser": adam(rest, hp)} | ({"adapter": adam(adapter, hp)} if adapter else {})
+        return found | ({"copy": self.matching.optimizer(hp)} if self.matching else {})
+
+    def tune(self, values: Mapping[str, Any]) -> None:
+        """Choose what is learnt from the teacher."""
+        self.objective = values.get("objective", self.objective)
 
     def learn_from(self, teacher: GenerativeModel) -> None:
         """Take over flow matching's weights, and keep a copy of it to walk with."""
         super().learn_from(teacher)
-        self.teachers = [copy.deepcopy(teacher)] if isinstance(teacher, FlowMatching) else []
+        if isinstance(teacher, FlowMatching):
+            c = self.config
+            self.ways = Ways(teacher, steps=c.walk, fresh=c.fresh, pool=c.pool, guidance=c.guidance)
+            self.matching = Matching(self.ways.teacher, c.guidance)
 
-    def average(self, xt: Tensor, r: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+    def average(
+        self, xt: Tensor, r: Tensor, t: Tensor, labels: Tensor | None, adapted: bool = False
+    ) -> Tensor:
         """u_hat at (B, C, H, W), (B,) times r <= t in [0, 1], (B,) labels, num_classes meaning none."""
         scale = self.config.time_scale
-        return self.denoiser(xt, scale * t, labels, time_embedding(scale * (t - r), TIMES))
+        gone = time_embedding(scale * (t - r), TIMES)
+        return self.denoiser(xt, scale * t, labels, gone, adapted=adapted)
 
     def errors(self, xt: Tensor, r: Tensor, t: Tensor, labels: Tensor, target: Tensor) -> Tensor:
         """(B,) squared errors of u_hat, summed over the picture."""
         return (self.average(xt, r, t, labels) - target).square().flatten(1).sum(1)
 
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
-        """One update with adaptive weights (eq. 22); the loss told is the plain mean squared error."""
+        """One update of the whole network, or of the adapter where the distribution is what is learnt."""
         hidden = rand((len(batch.x),), batch.generator, batch.x.device) < self.config.label_dropout
         labels = batch.labels.masked_fill(hidden, self.config.unet.num_classes)
-        learn = self.from_teacher if self.teachers else self.from_itself
-        errors = learn(batch.x, labels, batch.generator)
-        weights = (errors.detach() + 1e-3) ** -self.config.power
+        if self.matching and "adapter" in optimizers and self.objective == OBJECTIVES[1]:
+            drawn = partial(self._drawn, labels, batch.generator)
+            loss = self.matching.loss(drawn, labels, batch.generator, optimizers["copy"])
+            if loss is not None:
+                update(loss, optimizers["adapter"], self.max_norm)
+            return {"distance": self.matching.distance}
+        if self.ways:
+            errors = self.from_teacher(self.ways, labels, batch.generator)
+        else:
+            errors = self.from_itself(batch.x, labels, batch.generator)
+        weights = (errors.detach() + 1e-3) ** -self.config.power  # adaptive (eq. 22)
         update((weights * errors).mean(), optimizers["denoiser"], self.max_norm)
         return {"loss": errors.mean().item() / batch.x[0].numel()}
 
     def memory(self) -> dict[str, Tensor]:
-        """The ways that are kept."""
-        return self.known
+        """The ways that are kept, and the copy of the teacher."""
+        return (self.ways.known if self.ways else {}) | (self.matching.state() if self.matching else {})
 
     def remember(self, memory: Mapping[str, Tensor]) -> None:
         """Take over what `memory` returned."""
-        self.known = dict(memory)
+        for teaching in (self.ways, self.matching):
+            if teaching:
+                teaching.restore(memory)
 
-    def from_teacher(self, x: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Errors against what the teacher's ways say of eq. 3; of x (B, C, H, W) only the shape counts."""
-        steps, size, device = self.config.walk, self.config.pool, x.device
-        fresh = labels[: self.config.fresh]
-        walked = self.walk(randn((len(fresh), *x.shape[1:]), generator, device), fresh).transpose(0, 1)
-        for key, new in {"ways": walked, "labels": fresh}.items():
-            kept = self.known.get(key, new[:0]).to(device)
-            self.known[key] = torch.cat([kept, new])[-size:]
-        ways, way = self.known["ways"], randint(len(self.known["ways"]), len(x), generator, device)
-        first, last = self.ends(len(x), generator, device)
-        xt, xr = ways[way, first], ways[way, last]
-        t, r = 1 - first / steps, 1 - last / steps
-        target = (xt - xr) / (t - r).view(-1, 1, 1, 1)
-        return self.errors(xt, r, t, self.known["labels"][way], target)
-
-    @torch.no_grad()
-    def walk(self, eps: Tensor, labels: Tensor) -> Tensor:
-        """The teacher's ways from (B, C, H, W) noise: (steps + 1, B, C, H, W), guided where labels say."""
-        (teacher,), steps = self.teachers, self.config.walk
-        teacher.to(eps.device)
-        ways = [eps]
-        for k in range(steps):
-            v = teacher.velocity(ways[-1], 1 - k / steps, labels, self.config.guidance)
-            ways.append(ways[-1] - v / steps)
-        return torch.stack(ways)
-
-    def ends(self, num: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
-        """(num,) steps where a pair begins and where it ends, later.
-
-        A quarter of the pairs are whole ways, another quarter end with them, the others are any.
-        """
-        steps = self.config.walk
-        first = (rand((num,), generator, device) * steps).long()
-        first[: num // 4] = 0
-        last = first + 1 + (rand((num,), generator, device) * (steps - first)).long()
-        last[: num // 2] = steps
-        return first, last
+    def from_teacher(self, ways: Ways, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Errors against what the teacher's ways say of eq. 3."""
+        pairs = ways.pairs((len(labels), *self.latent_shape), labels, generator)
+        target = (pairs.xt - pairs.xr) / (pairs.t - pairs.r).view(-1, 1, 1, 1)
+        return self.errors(pairs.xt, pairs.r, pairs.t, pairs.labels, target)
 
     def from_itself(self, x0: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Errors against eq. 6 (algorithm 1), where r = t those of flow matching."""
@@ -203,12 +207,17 @@ class OneStep(GenerativeModel, Samples, HasLatent):
         return torch.func.jvp(u, (xt, t), (v, torch.ones_like(t)))[1]
 
     def _jump(self, xt: Tensor, labels: Tensor | None, num_steps: int) -> Iterator[Tensor]:
-        """From t = 1 to 0 in equal steps (eq. 12)."""
+        """From t = 1 to 0 in equal steps (eq. 12); a single one has the adapter."""
         labels = None if labels is None else labels.to(xt.device)
         for k in range(num_steps):
             t, r = (xt.new_full((len(xt),), 1 - i / num_steps) for i in (k, k + 1))
-            xt = xt - self.average(xt, r, t, labels) / num_steps
+            xt = xt - self.average(xt, r, t, labels, adapted=num_steps == 1) / num_steps
             yield xt
+
+    def _drawn(self, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Pictures of (B,) labels in one step, their ink not cut."""
+        (x,) = self._jump(randn((len(labels), *self.latent_shape), generator, labels.device), labels, 1)
+        return CONTRAST * (x + 1) - 1
 
     @torch.no_grad()
     def sample(
@@ -251,9 +260,10 @@ SPECS: tuple[ModelSpec, ...] = (
                 "where flow matching learns the velocity at a point. "
                 "One step over the whole way then draws a picture with a single run of the network. "
                 "Where flow matching's weights are shipped, its training starts from them and learns from "
-                "the ways that they walk.",
+                "the ways that they walk; an adapter for the single step then learns from their scores.",
                 "流匹配学习某一点的速度，而 MeanFlow 学习从噪声到图片的一整段路的平均速度。于是只需一步走完"
-                "全程，运行一次网络就能画出图片。如果有流匹配的权重，训练就从这些权重开始，并学习它们走过的路。",
+                "全程，运行一次网络就能画出图片。如果有流匹配的权重，训练就从这些权重开始，先学习它们走过的路，"
+                "再由专用于一步生成的适配器学习它们的分数。",
             ),
             formula=r"u_\theta(x_t, r, t) \approx \frac{x_t - x_r}{t - r} = \frac{1}{t - r} "
             r"\int_r^t v(x_s, s)\,\mathrm{d}s, \quad x_0 = \epsilon - u_\theta(\epsilon, 0, 1)",
@@ -276,6 +286,12 @@ SPECS: tuple[ModelSpec, ...] = (
             Control("contrast", Words("Contrast", "对比度"), CONTRAST, 1.0, 1.5, 0.05,
                     info=Words("Of the ink: what one jump draws is paler than the data. 1 leaves it.",
                                "墨色的浓度：一步画出的图比数据更淡。1 表示不改变。")),
+        ),
+        switches=(
+            Switch("objective", Words("What is learnt", "学习目标"), OBJECTIVES[0], choices=OBJECTIVES,
+                   info=Words("The ways that the teacher walks; or, by an adapter, that the pictures of one "
+                              "step have the distribution of the teacher's, which makes them sharp.",
+                              "学习老师走过的路；或者由适配器学习让一步画出的图片与老师的图片分布相同，笔画更锐利。")),
         ),
         preview={"num_steps": 1},
         conditional=True,
