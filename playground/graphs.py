@@ -9,7 +9,7 @@ it is; and nothing is recorded for so few passes that recording would cost more 
 import logging
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -56,14 +56,13 @@ def possible(network: nn.Module, x: Tensor) -> bool:
     return enabled and x.is_cuda and not network.training and not torch.is_grad_enabled()
 
 
-def run(network: nn.Module, forward: Forward, *inputs: Tensor | None, kind: Hashable = None) -> Tensor:
+def run(network: nn.Module, forward: Forward, *inputs: Tensor | None) -> Tensor:
     """What `forward(*inputs)` returns, replayed where that is possible and worth it.
 
     Args:
         network: whose weights `forward` reads; they may change in place, as training changes them.
         forward: reads nothing but its inputs and the weights, and does not wait for the GPU.
         inputs: the first one is a tensor.
-        kind: tells one `forward` of a network from another.
     """
     x = inputs[0]
     if x is None or not possible(network, x):
@@ -73,7 +72,7 @@ def run(network: nn.Module, forward: Forward, *inputs: Tensor | None, kind: Hash
         if graphs is None:
             graphs = _ALL[network] = _Graphs([*network.parameters(), *network.buffers()])
     with graphs.lock:
-        found = _find(graphs, forward, inputs, kind)
+        found = _find(graphs, forward, inputs)
         if found is None:
             return forward(*inputs)
         for kept, given in zip(found.inputs, inputs, strict=True):
@@ -83,12 +82,11 @@ def run(network: nn.Module, forward: Forward, *inputs: Tensor | None, kind: Hash
         return found.output.clone()
 
 
-def _find(
-    graphs: _Graphs, forward: Forward, inputs: Sequence[Tensor | None], kind: Hashable
-) -> Recorded | None:
+def _find(graphs: _Graphs, forward: Forward, inputs: Sequence[Tensor | None]) -> Recorded | None:
     """The recorded pass for such inputs, recorded now if its time has come; None until then."""
     shapes = tuple(None if one is None else (one.shape, one.dtype, one.device) for one in inputs)
-    key = (kind, shapes, tuple(weight.data_ptr() for weight in graphs.weights))  # moved weights are others
+    places = tuple(weight.data_ptr() for weight in graphs.weights)  # moved weights are others
+    key = (getattr(forward, "__name__", ""), shapes, places)
     if key not in graphs.kept:
         graphs.seen[key] += 1
         if graphs.seen[key] <= EAGER:

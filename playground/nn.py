@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -201,13 +200,15 @@ class UNet(nn.Module):
 
         adapted: for the second task; without adapters there is none.
         """
-        adapted = adapted and self.has_adapters
-        return graphs.run(self, partial(self._pass, adapted), x, t, labels, extra, kind=adapted)
+        forward = self._adapted if adapted and self.has_adapters else self._pass
+        return graphs.run(self, forward, x, t, labels, extra)
+
+    def _adapted(self, x: Tensor, t: Tensor, labels: Tensor | None, extra: Tensor | None) -> Tensor:
+        return self._pass(x, t, labels, extra, adapted=True)
 
     def _pass(
-        self, adapted: bool, x: Tensor, t: Tensor, labels: Tensor | None, extra: Tensor | None
+        self, x: Tensor, t: Tensor, labels: Tensor | None, extra: Tensor | None, **task: bool
     ) -> Tensor:
-        task = {"adapted": True} if adapted else {}
         embedding = self.embed(t, labels, extra)
         h = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         skips: list[Tensor] = []

@@ -89,14 +89,15 @@ class OneStepConfig(FlowMatchingConfig):
 class OneStep(GenerativeModel, Samples, HasLatent):
     """Class-conditional average velocity with flow matching's U-Net."""
 
+    objective, max_norm = OBJECTIVES[0], 0.0
+
     def __init__(self, config: OneStepConfig) -> None:
         """The denoiser is the average velocity; it starts without regard to r, as flow matching's is."""
         super().__init__()
         self.config = config
         self.latent_shape = (config.unet.in_channels, config.image_size, config.image_size)
-        self.max_norm = 0.0
         self.denoiser = UNet(config.unet, config.rank)
-        self.objective = OBJECTIVES[0]
+        self.tune({})
         self.ways: Ways | None = None  # with a teacher, as the next; neither holds weights of this model
         self.matching: Matching | None = None
         if self.denoiser.extra is not None:
@@ -113,16 +114,20 @@ class OneStep(GenerativeModel, Samples, HasLatent):
     def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
         """One AdamW each for the denoiser, its adapter and, with a teacher, the copy that learns beside."""
         self.max_norm = hp.max_norm
-        convs = [part for part in self.denoiser.modules() if isinstance(part, AdaptedConv2d)]
-        adapter = [parameter for conv in convs for parameter in conv.adapter()]
-        others = set(self.denoiser.parameters()) - set(adapter)
-        rest = [parameter for parameter in self.denoiser.parameters() if parameter in others]
-        found = {"denoiser": adam(rest, hp)} | ({"adapter": adam(adapter, hp)} if adapter else {})
+        adapter = self._adapter()
+        found = {"denoiser": adam([p for p in self.denoiser.parameters() if p not in set(adapter)], hp)}
+        found |= {"adapter": adam(adapter, hp)} if adapter else {}
         return found | ({"copy": self.matching.optimizer(hp)} if self.matching else {})
 
     def tune(self, values: Mapping[str, Any]) -> None:
-        """Choose what is learnt from the teacher."""
+        """Choose what is learnt from the teacher; but for the distribution the adapter is fixed."""
         self.objective = values.get("objective", self.objective)
+        for parameter in self._adapter():
+            parameter.requires_grad_(self.objective == OBJECTIVES[1])
+
+    def _adapter(self) -> list[nn.Parameter]:
+        convs = [part for part in self.denoiser.modules() if isinstance(part, AdaptedConv2d)]
+        return [parameter for conv in convs for parameter in conv.adapter()]
 
     def learn_from(self, teacher: GenerativeModel) -> None:
         """Take over flow matching's weights, and keep a copy of it to walk with."""
@@ -137,8 +142,7 @@ class OneStep(GenerativeModel, Samples, HasLatent):
     ) -> Tensor:
         """u_hat at (B, C, H, W), (B,) times r <= t in [0, 1], (B,) labels, num_classes meaning none."""
         scale = self.config.time_scale
-        gone = time_embedding(scale * (t - r), TIMES)
-        return self.denoiser(xt, scale * t, labels, gone, adapted=adapted)
+        return self.denoiser(xt, scale * t, labels, time_embedding(scale * (t - r), TIMES), adapted=adapted)
 
     def errors(self, xt: Tensor, r: Tensor, t: Tensor, labels: Tensor, target: Tensor) -> Tensor:
         """(B,) squared errors of u_hat, summed over the picture."""
@@ -146,21 +150,18 @@ class OneStep(GenerativeModel, Samples, HasLatent):
 
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
         """One update of the whole network, or of the adapter where the distribution is what is learnt."""
-        hidden = rand((len(batch.x),), batch.generator, batch.x.device) < self.config.label_dropout
+        x, rng = batch.x, batch.generator
+        hidden = rand((len(x),), rng, x.device) < self.config.label_dropout
         labels = batch.labels.masked_fill(hidden, self.config.unet.num_classes)
         if self.matching and "adapter" in optimizers and self.objective == OBJECTIVES[1]:
-            drawn = partial(self._drawn, labels, batch.generator)
-            loss = self.matching.loss(drawn, labels, batch.generator, optimizers["copy"])
+            loss = self.matching.loss(partial(self._drawn, labels, rng), labels, rng, optimizers["copy"])
             if loss is not None:
                 update(loss, optimizers["adapter"], self.max_norm)
             return {"distance": self.matching.distance}
-        if self.ways:
-            errors = self.from_teacher(self.ways, labels, batch.generator)
-        else:
-            errors = self.from_itself(batch.x, labels, batch.generator)
+        errors = self.from_teacher(self.ways, labels, rng) if self.ways else self.from_itself(x, labels, rng)
         weights = (errors.detach() + 1e-3) ** -self.config.power  # adaptive (eq. 22)
         update((weights * errors).mean(), optimizers["denoiser"], self.max_norm)
-        return {"loss": errors.mean().item() / batch.x[0].numel()}
+        return {"loss": errors.mean().item() / x[0].numel()}
 
     def memory(self) -> dict[str, Tensor]:
         """The ways that are kept, and the copy of the teacher."""
@@ -168,9 +169,8 @@ class OneStep(GenerativeModel, Samples, HasLatent):
 
     def remember(self, memory: Mapping[str, Tensor]) -> None:
         """Take over what `memory` returned."""
-        for teaching in (self.ways, self.matching):
-            if teaching:
-                teaching.restore(memory)
+        for teaching in filter(None, (self.ways, self.matching)):
+            teaching.restore(memory)
 
     def from_teacher(self, ways: Ways, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Errors against what the teacher's ways say of eq. 3."""
