@@ -169,7 +169,7 @@ class OneStep(GenerativeModel, Samples, HasLatent):
 
     def remember(self, memory: Mapping[str, Tensor]) -> None:
         """Take over what `memory` returned."""
-        for teaching in filter(None, (self.ways, self.matching)):
+        for teaching in (part for part in (self.ways, self.matching) if part):
             teaching.restore(memory)
 
     def from_teacher(self, ways: Ways, labels: Tensor, generator: torch.Generator) -> Tensor:
