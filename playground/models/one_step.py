@@ -8,7 +8,7 @@ x_t = (1 - t) x_0 + t eps, t = 0 data and t = 1 noise, as in `flow_matching`,
     u(x_t, r, t) = v(x_t, t) - (t - r) du/dt,          du/dt = v . grad_x u + du/dt at fixed x     (eq. 6, 8)
     x_r = x_t - (t - r) u_hat(x_t, r, t)                                                          (eq. 12)
 
-so one step from t = 1 to r = 0 draws a picture; two or four correct what the first leaves wrong. Guidance is
+so one step from t = 1 to r = 0 draws a picture; two or four follow the way in pieces. Guidance is
 in v already while u is learnt (2207.12598, eq. 6), so drawing needs no second evaluation.
 
 There are two ways to learn u. With flow matching's weights as a teacher, eq. 3 is taken at its word: the
@@ -268,21 +268,20 @@ SPECS: tuple[ModelSpec, ...] = (
             formula=r"u_\theta(x_t, r, t) \approx \frac{x_t - x_r}{t - r} = \frac{1}{t - r} "
             r"\int_r^t v(x_s, s)\,\mathrm{d}s, \quad x_0 = \epsilon - u_\theta(\epsilon, 0, 1)",
             strengths=Words(
-                "As fast as a GAN, one evaluation a picture with the guidance already in it, yet trained by "
-                "a plain regression; two or four steps trade time for quality.",
-                "与 GAN 一样快：每张图片只运行一次网络，引导已包含在内；而训练只是简单的回归。用两步或四步"
-                "可以用时间换质量。",
+                "As fast as a GAN, one evaluation a picture with the guidance already in it, yet trained "
+                "without a discriminator.",
+                "与 GAN 一样快：每张图片只运行一次网络，引导已包含在内；而训练不需要判别器。",
             ),
             weaknesses=Words(
-                "It can be no better than its teacher, which has to be trained first and walked in every "
-                "update, and in one step the strokes are softer.",
-                "它不会比老师更好，而老师要先训练好，并且每次更新都要由它走一遍；只走一步时笔画较为模糊。",
+                "It can be no better than its teacher, which has to be trained first and asked in every "
+                "update; and the adapter serves one step alone, so two or four are no better.",
+                "它不会比老师更好，而老师要先训练好，并且每次更新都要问它；适配器只用于一步生成，走两步或四步并不会更好。",
             ),
         ),
         controls=(
             Control("num_steps", Words("Steps", "步数"), 1, 1, 8, 1,
-                    info=Words("One draws at once; more correct what the first leaves wrong.",
-                               "一步即可画成；更多步会修正第一步的不足。")),
+                    info=Words("One draws at once, by the adapter; more go the way in pieces, without it.",
+                               "一步即可画成，用到适配器；更多步则不用它，分段走完全程。")),
             Control("contrast", Words("Contrast", "对比度"), CONTRAST, 1.0, 1.5, 0.05,
                     info=Words("Of the ink: what one jump draws is paler than the data. 1 leaves it.",
                                "墨色的浓度：一步画出的图比数据更淡。1 表示不改变。")),
