@@ -23,6 +23,11 @@ def rand(shape: Sequence[int], generator: torch.Generator, device: torch.device 
     return torch.rand(tuple(shape), generator=generator, device=generator.device).to(device)
 
 
+def spread(num: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
+    """(num,) on [0, 1), evenly spread from a random start: times of a batch (2107.00630, app. I.1)."""
+    return (rand((1,), generator, device) + torch.arange(num, device=device) / num) % 1
+
+
 def randint(high: int, num: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
     """(num,) int64, uniform on 0 to high - 1, drawn where `generator` lives, then moved."""
     return torch.randint(high, (num,), generator=generator, device=generator.device).to(device)
@@ -178,6 +183,11 @@ class UNet(nn.Module):
     def _blocks(self, level: int, rank: int) -> nn.ModuleList:
         width, num = self.config.widths[level], self.config.blocks[level]
         return nn.ModuleList(ResBlock(width, self.config.embedding, rank) for _ in range(num))
+
+    def adapter(self) -> list[nn.Parameter]:
+        """What learns the second task; nothing without adapters."""
+        convs = [part for part in self.modules() if isinstance(part, AdaptedConv2d)]
+        return [parameter for conv in convs for parameter in conv.adapter()]
 
     def embed(self, t: Tensor, labels: Tensor | None, extra: Tensor | None) -> Tensor:
         """Time, label and further vector -> (B, E); no labels means the null label."""

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from playground.models.flow_matching import FlowMatching
-from playground.nn import adam, rand, randn, update
+from playground.nn import adam, randn, spread, update
 from playground.spec import Recipe
 
 TURNS = 2  # of the copy, for one of the generator
@@ -103,5 +103,4 @@ class Matching:
 
 def _times(num: int, generator: torch.Generator, device: torch.device) -> Tensor:
     """(num,) times, evenly spread, as flow matching's."""
-    even = (rand((1,), generator, device) + torch.arange(num, device=device) / num) % 1
-    return _EDGE + (1 - 2 * _EDGE) * even
+    return _EDGE + (1 - 2 * _EDGE) * spread(num, generator, device)

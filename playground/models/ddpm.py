@@ -37,7 +37,7 @@ from playground.models._solvers import (
     timesteps,
     trailing,
 )
-from playground.nn import UNet, UNetConfig, adam, rand, randint, randn, update
+from playground.nn import UNet, UNetConfig, adam, rand, randint, randn, spread, update
 from playground.spec import (
     About,
     Batch,
@@ -122,8 +122,8 @@ class DDPM(GenerativeModel, Samples, HasLatent, Encodes, HasScore, HasLikelihood
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
         """One update on noise of every strength, one label in ten hidden (2207.12598, algorithm 1)."""
         x0, num, device = batch.x, len(batch.x), batch.x.device
-        u = rand((1,), batch.generator, device) + torch.arange(num, device=device) / num
-        t = (u % 1 * self.num_timesteps).long()  # evenly spread: a steadier loss than independent draws
+        u = spread(num, batch.generator, device)  # a steadier loss than independent draws
+        t = (u * self.num_timesteps).long()
         hidden = rand((num,), batch.generator, device) < self.config.label_dropout
         labels = batch.labels.masked_fill(hidden, self.config.unet.num_classes)
         loss = self.loss(x0, labels, randn(x0.shape, batch.generator, device), t)

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from playground.nn import UNet, UNetConfig, adam, rand, randint, randn, update
+from playground.nn import UNet, UNetConfig, adam, rand, randint, randn, spread, update
 from playground.spec import (
     About,
     Batch,
@@ -159,7 +159,7 @@ class FlowMatching(GenerativeModel, Samples, HasLatent, Encodes, Denoises):
     def train_step(self, batch: Batch, optimizers: dict[str, Optimizer]) -> dict[str, float]:
         """One update on noise of every strength, one label in ten hidden (2207.12598, algorithm 1)."""
         x0, num, device = batch.x, len(batch.x), batch.x.device
-        t = (rand((1,), batch.generator, device) + torch.arange(num, device=device) / num) % 1
+        t = spread(num, batch.generator, device)
         hidden = rand((num,), batch.generator, device) < self.config.label_dropout
         labels = batch.labels.masked_fill(hidden, self.config.unet.num_classes)
         loss = self.loss(x0, labels, randn(x0.shape, batch.generator, device), t)

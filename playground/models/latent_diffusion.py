@@ -36,7 +36,7 @@ from playground.models._text_encoder import Text, TextConfig, TextEncoder
 from playground.models._word_guide import Guide
 from playground.models._word_unet import build_unet
 from playground.models.emoji_vae import EmojiVAE, EmojiVAEConfig
-from playground.nn import adam, rand, randint, randn, update
+from playground.nn import adam, randint, randn, spread, update
 from playground.spec import (
     About,
     Batch,
@@ -133,7 +133,7 @@ class LatentDiffusion(GenerativeModel, Samples, FollowsWords):
         """One update of U-Net and text encoder; the loss is the mean squared error of v (eq. 3)."""
         z0, captions = self.worded(batch)
         num, generator, device = len(z0), batch.generator, z0.device
-        t = (rand((1,), generator, device) + torch.arange(num, device=device) / num) % 1  # evenly spread
+        t = spread(num, generator, device)
         t = (t * self.config.num_timesteps).long()
         eps = randn(z0.shape, generator, device)
         a = self.alphas_cumprod.to(device)[t].view(-1, 1, 1, 1)

@@ -42,7 +42,7 @@ from torch.optim import Optimizer
 from playground.models._matching import Matching
 from playground.models._ways import Ways
 from playground.models.flow_matching import FlowMatching, FlowMatchingConfig
-from playground.nn import AdaptedConv2d, UNet, UNetConfig, adam, rand, randint, randn, time_embedding, update
+from playground.nn import UNet, UNetConfig, adam, rand, randint, randn, spread, time_embedding, update
 from playground.spec import (
     About,
     Batch,
@@ -114,20 +114,17 @@ class OneStep(GenerativeModel, Samples, HasLatent):
     def make_optimizers(self, hp: Recipe) -> dict[str, Optimizer]:
         """One AdamW each for the denoiser, its adapter and, with a teacher, the copy that learns beside."""
         self.max_norm = hp.max_norm
-        adapter = self._adapter()
-        found = {"denoiser": adam([p for p in self.denoiser.parameters() if p not in set(adapter)], hp)}
+        adapter = self.denoiser.adapter()
+        own = set(adapter)
+        found = {"denoiser": adam([p for p in self.denoiser.parameters() if p not in own], hp)}
         found |= {"adapter": adam(adapter, hp)} if adapter else {}
         return found | ({"copy": self.matching.optimizer(hp)} if self.matching else {})
 
     def tune(self, values: Mapping[str, Any]) -> None:
         """Choose what is learnt from the teacher; but for the distribution the adapter is fixed."""
         self.objective = values.get("objective", self.objective)
-        for parameter in self._adapter():
+        for parameter in self.denoiser.adapter():
             parameter.requires_grad_(self.objective == OBJECTIVES[1])
-
-    def _adapter(self) -> list[nn.Parameter]:
-        convs = [part for part in self.denoiser.modules() if isinstance(part, AdaptedConv2d)]
-        return [parameter for conv in convs for parameter in conv.adapter()]
 
     def learn_from(self, teacher: GenerativeModel) -> None:
         """Take over flow matching's weights, and keep a copy of it to walk with."""
@@ -181,7 +178,7 @@ class OneStep(GenerativeModel, Samples, HasLatent):
     def from_itself(self, x0: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Errors against eq. 6 (algorithm 1), where r = t those of flow matching."""
         num, device = len(x0), x0.device
-        t = (rand((1,), generator, device) + torch.arange(num, device=device) / num) % 1
+        t = spread(num, generator, device)
         r = t * (2 * rand((num,), generator, device) - 1).clamp(min=0)
         r = torch.where(rand((num,), generator, device) < self.config.same, t, r)
         eps, mix = randn(x0.shape, generator, device), t.view(-1, 1, 1, 1)
