@@ -5,6 +5,8 @@ A folder of a fixed name would belong to the first user of a computer and shut t
 
 import atexit
 import shutil
+import signal
+import sys
 import tempfile
 import threading
 import time
@@ -18,9 +20,12 @@ _EVERY = 60.0  # seconds from sweep to sweep
 
 @cache
 def root() -> Path:
-    """This process's own folder; nobody else can read it."""
+    """This process's own folder; nobody else can read it. A service manager's SIGTERM removes it as well."""
     path = Path(tempfile.mkdtemp(prefix="generative-playground-"))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
+    main = threading.current_thread() is threading.main_thread()  # others must not set handlers
+    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # which ends without atexit
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     return path
 
 

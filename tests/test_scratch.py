@@ -1,10 +1,13 @@
 """Temporary files: private, swept by age and by size, gone at the end."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from playground import scratch
 
@@ -18,6 +21,17 @@ def test_old_files_go_and_then_the_oldest_until_the_rest_fits(tmp_path):
         os.utime(path, (now - age, now - age))
     scratch.sweep(tmp_path, seconds=100, num_bytes=250)
     assert sorted(path.parent.name for path in tmp_path.rglob("file")) == ["new", "old"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
+def test_the_folder_goes_with_a_process_that_is_asked_to_end():
+    code = "import time; from playground import scratch; print(scratch.root(), flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        path = Path(process.stdout.readline().strip())
+        assert path.is_dir()
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
+    assert not path.exists()
 
 
 def test_a_process_has_a_folder_of_its_own_that_ends_with_it():

@@ -163,7 +163,8 @@ def test_the_endpoint_takes_files_and_says_no(untrained):
     call = common.guarded(translate.translate)
     for values in ((ONE_WAY, "emoji:0", "ba"), (BOTH_WAYS, "emoji:0", "up"), ("vae", "emoji:0", "ab"),
                    (BOTH_WAYS, "emoji:1", "ab"), (BOTH_WAYS, "noise", "ab"), (BOTH_WAYS, "", "ab"),
-                   (BOTH_WAYS, None, None), (5, "emoji:0", "ab")):  # fmt: skip
+                   (BOTH_WAYS, "emoji:0,10", "ab"), (BOTH_WAYS, None, None),
+                   (5, "emoji:0", "ab")):  # fmt: skip
         refused(lambda values=values: call(*values, request=asked()))
 
 

@@ -134,7 +134,9 @@ def _one(spec: ModelSpec, picture: Any, direction: Any) -> tuple[Tensor, Tensor 
             raise InvalidInput("translate.own_only", model=spec.title)
         return translating.read(spec, way, picture), None
     asked = translate_request.pictures(translate_request.way_of(spec, direction), picture, spec)
-    return asked.x[:1], None if asked.truth is None else asked.truth[:1]
+    if len(asked.x) != 1:
+        raise InvalidInput("translate.many", maximum=1, value=len(asked.x))
+    return asked.x, asked.truth
 
 
 def _answer(x: Tensor, truth: Tensor | None, found: Translated) -> dict[str, Any]:
