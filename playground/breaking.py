@@ -138,7 +138,7 @@ EXPERIMENTS = (
     Experiment(
         "vanishing", "gan", {"batch_size": 64, "decay": "none"},
         ((200, {"loss": "saturating", "d_steps": 5, "lr_g": 0.3}),),
-        Symptom("grad_g", 0.3, above=True), "vanish", ("vanish", "swing", "runaway", FINE),
+        Symptom("grad_g", 0.3, above=True), "vanish", ("swing", "vanish", "runaway", FINE),
         {
             "steps": {"d_steps": 10}, "loss": {"loss": "non-saturating"},
             "slower": {"lr": 5e-5},
@@ -147,14 +147,14 @@ EXPERIMENTS = (
     Experiment(
         "collapse", "dcgan", {"batch_size": 32, "decay": "none", "ema": 0.0, "lr": 1e-3},
         ((100, {}), (80, {"players": "generator"})),
-        Symptom("class_entropy", 2.0, above=True), "collapse", ("collapse", "swing", "better", FINE),
+        Symptom("class_entropy", 2.0, above=True), "collapse", ("better", "swing", "collapse", FINE),
         {"slower": {"lr_g": 0.3}, "noise": {"instance_noise": 0.3}, "both": {"players": "both"}},
         100, ("loss_g", "class_entropy", "distinct"),
     ),
     Experiment(
         "oscillation", "gan", {"batch_size": 64, "decay": "none"},
         ((260, {"beta1": 0.9, "lr_g": 4.0, "lr_d": 4.0}),),
-        Symptom("loss_g", 3.0, above=False, swing=True), "swing", ("swing", "collapse", "vanish", FINE),
+        Symptom("loss_g", 3.0, above=False, swing=True), "swing", ("collapse", "swing", "vanish", FINE),
         {
             "momentum": {"beta1": 0.5, "lr_g": 0.5, "lr_d": 0.5}, "faster": {"lr_d": 8.0},
             "longer": {"beta1": 0.97},
@@ -173,7 +173,7 @@ EXPERIMENTS = (
     Experiment(
         "posterior", "vae", {"batch_size": 64, "decay": "none", "ema": 0.0, "warmup": 10},
         ((120, {"beta": 20.0}),),
-        Symptom("kl", 5.0, above=True), "empty", ("empty", "noise", "better", FINE),
+        Symptom("kl", 5.0, above=True), "empty", ("better", "noise", "empty", FINE),
         {"faster": {"lr": 4e-3}, "beta": {"beta": 1.0}, "less": {"beta": 10.0}},
         150, ("kl", "reconstruction"),
     ),

@@ -125,6 +125,20 @@ def test_stopped_before_the_verdict_reveals_nothing(small_world):
         break_it.repair(after, press("fix", "loss"), request)
 
 
+def test_another_experiment_is_chosen_while_one_runs(small_world):
+    request = asked("turned away")
+    progress = begun(request)
+    after, *_ = break_it.pressed(progress, press("choose", BREAKS.key), request)
+    updates, ended = watched(progress, request)
+    assert not after.job and not after.guess and jobs.worker().view(progress.job).state in FINAL
+    assert ended is None and updates == [(gr.skip(),) * 4], "nothing is drawn over the new experiment"
+
+
+def test_the_answer_is_not_always_the_first_choice():
+    places = [experiment.outcomes.index(experiment.answer) for experiment in breaking.EXPERIMENTS]
+    assert len(set(places)) == 3 and all(e.outcomes[-1] == FINE for e in breaking.EXPERIMENTS)
+
+
 def test_experiments_share_nothing_with_the_train_tab(small_world):
     request = asked("nothing shared")
     progress = begun(request)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from playground import illustrating, mending
+from playground import illustrating, mending, race, registry
 from playground.slots import Slots
 from playground.spec import SampleStep, WordStep
 from playground.tabs import film
@@ -55,6 +55,18 @@ def test_a_way_may_leave_steps_out(shoot):
     steps = [*range(28, 784, 28), 784]
     kept, limit = shoot(steps, 784)
     assert set(kept) <= set(steps) and kept[-1] == 784 and limit // 2 < len(kept) <= limit
+
+
+def test_where_it_was_stopped_is_the_last_picture():
+    kept, racer = film.Film(1), race.Racer("any", iter(()), 1)
+    for step in range(1, 571):
+        racer.last = SampleStep(step, 1000, X, step)
+        kept.add(racer.last)
+    assert kept.frames[-1][0] < 570
+    request = {"label": None, "n": 1, "seed": 0}
+    shown = film.final(kept, racer, registry.spec(registry.names("Samples")[0]), request)
+    assert "570" in shown and f'max="{len(kept.frames)}"' in shown, "one picture more than the film's"
+    assert "– ms" in shown, "no speed of pictures that were not finished"
 
 
 def test_the_last_moment_is_kept_in_any_case():

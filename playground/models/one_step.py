@@ -267,9 +267,9 @@ SPECS: tuple[ModelSpec, ...] = (
             formula=r"u_\theta(x_t, r, t) \approx \frac{x_t - x_r}{t - r} = \frac{1}{t - r} "
             r"\int_r^t v(x_s, s)\,\mathrm{d}s, \quad x_0 = \epsilon - u_\theta(\epsilon, 0, 1)",
             strengths=Words(
-                "As fast as a GAN, one evaluation a picture with the guidance already in it, yet trained "
-                "without a discriminator.",
-                "与 GAN 一样快：每张图片只运行一次网络，引导已包含在内；而训练不需要判别器。",
+                "One evaluation a picture, as a GAN, with the guidance already in it, yet trained without a "
+                "discriminator.",
+                "与 GAN 一样，每张图片只运行一次网络，引导已包含在内；而训练不需要判别器。",
             ),
             weaknesses=Words(
                 "It can be no better than its teacher, which has to be trained first and asked in every "

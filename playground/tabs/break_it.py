@@ -66,7 +66,7 @@ async def watch(progress: Progress, request: gr.Request) -> AsyncIterator[tuple[
     """Draw the training until there is a verdict: (progress, live panel, figures, verdict)."""
     throttle, shot, drawn, figured = common.Throttle(), train_panel.Shot(), -1, float("-inf")
     try:
-        while progress.job:
+        while progress.job and not memory.left(progress):
             view = jobs.worker().view(progress.job)
             rests = direct(view, progress)
             if rests or (view.version != drawn and throttle.due()):
@@ -117,6 +117,7 @@ def pressed(progress: Progress, event: gr.EventData, request: gr.Request) -> tup
     if act == "choose":
         chosen = experiments[validation.choice(key, Term("break_it.name.experiment"), experiments)]
         if progress.job:
+            memory.leave(progress)
             _end(progress.job)
         progress = Progress(chosen.key)
         return progress, break_it_panel.board(progress), *break_it_panel.empty(progress)
@@ -260,14 +261,14 @@ def build() -> None:
     verdict = gr.HTML("", elem_id="break-verdict", **style)
     seen = {"inputs": [state], "outputs": [state, live, figures, verdict], "concurrency_limit": None}
     every = [state, board, live, figures, verdict]
-    board.click(pressed, [state], every, queue=False, **common.PRIVATE)
+    board.click(pressed, [state], every, concurrency_limit=None, **common.PRIVATE)
     begun = go.click(run, [state], every, **common.PRIVATE)
     begun.success(watch, **seen, **common.PRIVATE)
     job = gr.Textbox(visible=False)
     begun.success(lambda progress: progress.job, [state], [job], queue=False, **common.PRIVATE).success(
         None, [job], None, js=memory.REMEMBER, **common.PRIVATE
     )
-    mended = verdict.click(repair, [state], [state, verdict], queue=False, **common.PRIVATE)
+    mended = verdict.click(repair, [state], [state, verdict], concurrency_limit=None, **common.PRIVATE)
     mended.success(watch, **seen, **common.PRIVATE)
     end.click(stop, [state], None, queue=False, **common.PRIVATE)
     back = Context.root_block.load(recalled, [job], every, js=memory.RECALL, queue=False, **common.PRIVATE)

@@ -13,6 +13,7 @@ RECALL = "() => [sessionStorage.getItem('playground-break-it') || '']"
 MAX_KEPT = 200  # experiments, the latest
 
 _KEPT: OrderedDict[str, tuple[Progress, bool]] = OrderedDict()
+_LEFT: set[str] = set()  # trainings whose watcher is to draw nothing more
 _GUARD = threading.Lock()
 
 
@@ -31,6 +32,21 @@ def judged(progress: Progress) -> bool:
     """Whether there is a verdict on its latest act already."""
     with _GUARD:
         return _KEPT.get(progress.job, (progress, False))[1]
+
+
+def leave(progress: Progress) -> None:
+    """The page shows another experiment from now on: who watches this one's training ends without a word."""
+    if not judged(progress):  # after a verdict nobody watches
+        with _GUARD:
+            _LEFT.add(progress.job)
+
+
+def left(progress: Progress) -> bool:
+    """Whether the page has left an experiment; says so once."""
+    with _GUARD:
+        found = progress.job in _LEFT
+        _LEFT.discard(progress.job)
+    return found
 
 
 def recall(job: object, owner: str) -> tuple[Progress, JobView] | None:

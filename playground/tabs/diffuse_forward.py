@@ -41,7 +41,7 @@ def build() -> None:
                 apply_default_css=False, css_template=pieces.page("diffuse_forward.css"),
                 js_on_load=pieces.page("diffuse_forward.js"), elem_id="pg-forward", tables=tables(),
             )  # fmt: skip
-    latest: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **common.RAW}
+    latest: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "always_last", **common.RAW}
     pad.input(take_digit, [pad, seed], [pick, shown], **latest)
     pick.input(look, [pad, pick, seed], shown, **latest)
     seed.input(look, [pad, pick, seed], shown, **latest)

@@ -99,10 +99,13 @@ def final(film: Film, racer: Racer, spec: ModelSpec, request: dict[str, Any]) ->
         n=request["n"],
         seed=request["seed"],
         nfe=f"{last.nfe:,}",
-        milliseconds=number(racer.milliseconds),
+        milliseconds=number(racer.milliseconds if racer.done else None),
     )
-    pixels = [frame for _, frame in film.frames]
-    scrub = _scrub([step for step, _ in film.frames]) if len(pixels) > 1 else ""
+    frames = film.frames
+    if not frames or frames[-1][0] != last.step:  # stopped between two that the film keeps
+        frames = [*frames, (last.step, figures.to_pixels(last.x))]
+    pixels = [frame for _, frame in frames]
+    scrub = _scrub([step for step, _ in frames]) if len(pixels) > 1 else ""
     downloads = _downloads(pixels, request) if racer.done else ""
     return _panel(
         _screen(pixels, spec), scrub, downloads, f"{chip}<span>{facts}</span>", _captions(last.captions)

@@ -43,7 +43,7 @@ def build() -> None:
     other, editor, edited = build_editor(num_groups(first))
     heat, run, halt = build_samples()
     inputs = [name, pad, other, editor, seed]
-    latest: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **common.RAW}
+    latest: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "always_last", **common.RAW}
     for component in (pad, seed):
         component.input(look, inputs, [way, edited], **latest)
     name.input(choose, inputs, [way, edited, editor], **latest)

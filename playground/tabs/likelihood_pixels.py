@@ -49,7 +49,7 @@ def build() -> None:
     pixels_complete.build(pad, label, temperature, seed)
     pixels_field.build(inputs := [name, label, pad])
     build_speeds()
-    latest: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **common.RAW}
+    latest: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "always_last", **common.RAW}
     for component in (name, label, pad):
         component.input(look, inputs, shown, **latest)
     run.click(

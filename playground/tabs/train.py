@@ -198,7 +198,7 @@ def _panels(first: ModelSpec) -> dict[str, Any]:
 def _connect(form: Form, buttons: Mapping[str, Any], shown: Mapping[str, Any], job: Any) -> None:
     own, model = handlers(form), form.fields["model"]
     # by default gradio drops what is clicked while the same event is still under way
-    turned = {"queue": False, "trigger_mode": "always_last", **common.RAW}
+    turned = {"concurrency_limit": None, "trigger_mode": "always_last", **common.RAW}
     seen = {"inputs": [job], "outputs": shown["watched"], "concurrency_limit": None, **common.PRIVATE}
     for name, function, inputs, outputs in (
         ("start", own["start"], form.inputs, [job]),
@@ -216,7 +216,7 @@ def _connect(form: Form, buttons: Mapping[str, Any], shown: Mapping[str, Any], j
     pace = form.fields["pace"]
     gr.on([pace.input, pace.release], train_actions.slow_down, [job, pace], None, **turned)  # keys only input
     knobs = [knob.component for knob in form.knobs]
-    shown["coach"].click(own["advise"], [job, model], knobs, queue=False, **common.RAW)
+    shown["coach"].click(own["advise"], [job, model], knobs, concurrency_limit=None, **common.RAW)
     others = [buttons["start"].click, model.input]  # what is shown is of the training before
     gr.on(others, None, None, shown["pairs"], js="() => ''", queue=False, **common.PRIVATE)
     shown["near"].click(train_actions.neighbours, [job], shown["pairs"], **common.PRIVATE)

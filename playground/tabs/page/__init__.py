@@ -73,7 +73,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="#0b62a4",
         button_primary_background_fill_hover="#094f85",
         button_primary_background_fill_dark="#2474b5",
-        button_primary_background_fill_hover_dark="#2f86cc",
+        button_primary_background_fill_hover_dark="#1d639c",
         block_info_text_color="#55637a",
         block_info_text_color_dark="#9fb0c8",
         body_text_color_subdued="#55637a",
