@@ -20,7 +20,8 @@ How a tab is made:
 * Events of components are registered with ``**common.RAW`` (hidden; gradio passes the values on unchecked,
   so that every refusal is ours, in the reader's language) or, where gradio must read a file,
   ``**common.PRIVATE``; a tab's main action has its own typed and documented function, registered with
-  ``common.api(function, name)``. Events that compute nothing add ``queue=False``.
+  ``common.api(function, name)``. Events that compute nothing add ``queue=False``, unless they may refuse
+  what a reader gave: the page shows no refusal of an unqueued event.
 * Whatever computes does so in ``with common.RUNS.open(session, kind) as run`` (a session may hold a few; it
   waits there in line where the machine is full, and the page is told its place), takes ``with run.turn()``
   for every step (sessions alternate, first come first served) and leaves its loop when ``run.stopped``; a
