@@ -23,6 +23,8 @@ UPDATES_PER_SECOND = 6
 RUN, STOP = ["pg-run"], ["pg-stop"]  # what Ctrl+Enter and Esc press
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 RAW: dict[str, Any] = PRIVATE | {"preprocess": False}
+# gradio drops what is clicked while the same event is still under way; these keep the last of it
+LATEST: dict[str, Any] = RAW | {"concurrency_limit": None, "trigger_mode": "always_last"}
 LIMITS: dict[str, Any] = {  # of gradio's; it keeps a megabyte of every visit, and forgets the oldest
     "max_file_size": "8mb", "max_threads": 400, "state_session_capacity": 1000,
 }  # fmt: skip

@@ -41,10 +41,9 @@ def build() -> None:
                 apply_default_css=False, css_template=pieces.page("diffuse_forward.css"),
                 js_on_load=pieces.page("diffuse_forward.js"), elem_id="pg-forward", tables=tables(),
             )  # fmt: skip
-    latest: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "always_last", **common.RAW}
-    pad.input(take_digit, [pad, seed], [pick, shown], **latest)
-    pick.input(look, [pad, pick, seed], shown, **latest)
-    seed.input(look, [pad, pick, seed], shown, **latest)
+    pad.input(take_digit, [pad, seed], [pick, shown], **common.LATEST)
+    pick.input(look, [pad, pick, seed], shown, **common.LATEST)
+    seed.input(look, [pad, pick, seed], shown, **common.LATEST)
     run.click(compare, [pad, pick, seed], shown, concurrency_limit=None, **common.RAW)
     halt.click(stop, queue=False, **common.PRIVATE)
     common.api(noise, "noise")

@@ -64,7 +64,7 @@ def eraser(source: gr.HTML, elem_id: str, erased: str = "lower") -> gr.HTML:
         html_template=_eraser_skeleton(), css_template=page("latent_pad.css") + page("digit_eraser.css"),
         js_on_load=page("digit_eraser.js"), elem_id=elem_id, min_width=200,
     )  # fmt: skip
-    source.input(see, source, found, concurrency_limit=None, trigger_mode="always_last", **common.RAW)
+    source.input(see, source, found, **common.LATEST)
     return found
 
 

@@ -43,12 +43,11 @@ def build() -> None:
     other, editor, edited = build_editor(num_groups(first))
     heat, run, halt = build_samples()
     inputs = [name, pad, other, editor, seed]
-    latest: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "always_last", **common.RAW}
     for component in (pad, seed):
-        component.input(look, inputs, [way, edited], **latest)
-    name.input(choose, inputs, [way, edited, editor], **latest)
+        component.input(look, inputs, [way, edited], **common.LATEST)
+    name.input(choose, inputs, [way, edited, editor], **common.LATEST)
     for component in (other, editor):
-        component.input(edit, inputs, edited, **latest)
+        component.input(edit, inputs, edited, **common.LATEST)
     run.click(draw, [name, seed], heat, concurrency_limit=None, trigger_mode="multiple", **common.RAW)
     halt.click(stop, queue=False, **common.PRIVATE)
     common.on_show(refresh, None, name)

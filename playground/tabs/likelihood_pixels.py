@@ -49,9 +49,8 @@ def build() -> None:
     pixels_complete.build(pad, label, temperature, seed)
     pixels_field.build(inputs := [name, label, pad])
     build_speeds()
-    latest: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "always_last", **common.RAW}
     for component in (name, label, pad):
-        component.input(look, inputs, shown, **latest)
+        component.input(look, inputs, shown, **common.LATEST)
     run.click(
         write, [name, label, temperature, seed], shown, concurrency_limit=None, trigger_mode="multiple",
         **common.RAW,

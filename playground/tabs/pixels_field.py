@@ -29,9 +29,8 @@ def build(inputs: list[Any]) -> None:
         START, maps="", html_template=panel.field_skeleton(), apply_default_css=False,
         css_template=page("pixels_field.css"), js_on_load=page("pixels_field.js"), elem_id="pg-pixels-field",
     )  # fmt: skip
-    latest: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "always_last", **common.RAW}
     for component in (*inputs, depth, shown):
-        component.input(look, [*inputs, depth, shown], shown, **latest)
+        component.input(look, [*inputs, depth, shown], shown, **common.LATEST)
     common.on_show(look, [*inputs, depth, shown], shown)
     common.api(receptive_field, "receptive_field")
 

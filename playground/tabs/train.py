@@ -197,8 +197,6 @@ def _panels(first: ModelSpec) -> dict[str, Any]:
 
 def _connect(form: Form, buttons: Mapping[str, Any], shown: Mapping[str, Any], job: Any) -> None:
     own, model = handlers(form), form.fields["model"]
-    # by default gradio drops what is clicked while the same event is still under way
-    turned = {"concurrency_limit": None, "trigger_mode": "always_last", **common.RAW}
     seen = {"inputs": [job], "outputs": shown["watched"], "concurrency_limit": None, **common.PRIVATE}
     for name, function, inputs, outputs in (
         ("start", own["start"], form.inputs, [job]),
@@ -209,12 +207,13 @@ def _connect(form: Form, buttons: Mapping[str, Any], shown: Mapping[str, Any], j
         clicked.success(None, [job], None, js=_REMEMBER, **common.PRIVATE)
         clicked.success(watch, **seen)
     buttons["stop"].click(train_actions.stop, [job], None, queue=False, **common.PRIVATE)
-    buttons["apply"].click(own["apply"], [job, *form.inputs], None, **turned)
+    buttons["apply"].click(own["apply"], [job, *form.inputs], None, **common.LATEST)
     for knob in form.knobs:
         if knob.switch.key == "players":
-            knob.component.input(own["players"], [job, *form.inputs], None, **turned)
+            knob.component.input(own["players"], [job, *form.inputs], None, **common.LATEST)
     pace = form.fields["pace"]
-    gr.on([pace.input, pace.release], train_actions.slow_down, [job, pace], None, **turned)  # keys only input
+    moved = [pace.input, pace.release]  # keys only input
+    gr.on(moved, train_actions.slow_down, [job, pace], None, **common.LATEST)
     knobs = [knob.component for knob in form.knobs]
     shown["coach"].click(own["advise"], [job, model], knobs, concurrency_limit=None, **common.RAW)
     others = [buttons["start"].click, model.input]  # what is shown is of the training before
@@ -223,7 +222,7 @@ def _connect(form: Form, buttons: Mapping[str, Any], shown: Mapping[str, Any], j
     shown["live"].click(train_actions.neighbours_of, [job], shown["pairs"], **common.PRIVATE)
     shown["show"].click(train_actions.replayed, [model], [shown["again"]], **common.PRIVATE)
     brought = [form.fields["dataset"], form.fields["batch_size"], *form.shown, shown["figures"]]
-    model.input(own["choose"], [model, job], brought, **turned)
+    model.input(own["choose"], [model, job], brought, **common.LATEST)
     back = Context.root_block.load(
         lambda job_id: job_id, [job], [job], js=_RECALL, queue=False, **common.PRIVATE
     )
